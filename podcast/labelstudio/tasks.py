@@ -1,0 +1,129 @@
+"""Session to task JSON, checked before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from podcast.labelstudio.checks import EDGE_S, validate_task
+from podcast.labelstudio.labels import LabelConfig
+from podcast.model import Certainty, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
+from podcast.times import format_utc
+
+Json = dict[str, Any]
+
+
+def to_task(session: Session, audio: str, config: LabelConfig) -> Json:
+    """One task for Label Studio's import, with a prediction per model run and an annotation per review.
+
+    `audio` is the address that the page plays. Raises InputError where Label Studio would swallow an error.
+    """
+    recording = session.recording
+    task: Json = {
+        "data": {
+            "audio": audio,
+            "session_id": session.id,
+            "round": session.round,
+            "uri": recording.uri,
+            "absolute_time": session.absolute_time,
+            "source_guid": recording.source_guid,
+            "start": format_utc(recording.start),
+            "duration_s": recording.duration_s,
+            "sha256": recording.sha256,
+        },
+        "predictions": to_predictions(session, config),
+    }
+    if session.reviews:
+        task["annotations"] = [to_annotation(session, review, config) for review in session.reviews]
+    validate_task(task, config)
+    return task
+
+
+def to_predictions(session: Session, config: LabelConfig) -> list[Json]:
+    """One prediction a model run, runs in name order, boxes in time order; a run that found nothing gives an empty one."""
+    runs = sorted({*session.model_runs, *(detection.model_run for detection in session.detections)})
+    return [to_prediction(session, run, config) for run in runs]
+
+
+def to_prediction(session: Session, run: ModelRun, config: LabelConfig) -> Json:
+    """What one model run found, as `/predict` and the import both give it. The score is the highest confidence."""
+    detections = _detections(session, run)
+    return {
+        "model_version": str(run),
+        "score": max((detection.confidence for detection in detections), default=0.0),
+        "result": [_detection_region(session, number, detection, config) for number, detection in enumerate(detections)],
+    }
+
+
+def to_annotation(session: Session, review: Review, config: LabelConfig) -> Json:
+    """One submission. The annotator is the account that imports it: Label Studio refuses addresses that it does not know."""
+    results: list[Json] = []
+    for number, annotation in enumerate(review.annotations):
+        origin = annotation.detection
+        region = _region(
+            _region_id(session.id, "annotation", review.annotator, number)
+            if origin is None
+            else _region_id(session.id, origin.model_run, _detections(session, origin.model_run).index(origin)),
+            annotation.event,
+            config.label_value(annotation.label, annotation.certainty),
+            session.recording.duration_s,
+            config,
+        )
+        region["origin"] = ORIGINS[annotation.outcome]
+        if origin is not None:
+            region["score"] = origin.confidence
+        results.append(region)
+        for name, kind, key, text in (
+            (config.call_type, "choices", "choices", annotation.call_type),
+            (config.note, "textarea", "text", annotation.note),
+        ):
+            if text:
+                value = {**{field: region["value"][field] for field in ("start", "end", "channel")}, key: [text]}
+                results.append({**region, "from_name": name, "type": kind, "value": value})
+    for name, kind, key, text in (
+        (config.review, "choices", "choices", config.answer_value(review.state) or ""),
+        (config.session_note, "textarea", "text", review.note),
+    ):
+        if text:
+            identity = _region_id(session.id, name, 0)
+            results.append({"id": identity, "from_name": name, "to_name": config.audio, "type": kind, "value": {key: [text]}})
+    return {
+        "result": results,
+        "was_cancelled": review.state is ReviewState.SKIPPED,
+        "ground_truth": review.ground_truth,
+    }
+
+
+def _detections(session: Session, run: ModelRun) -> list[Detection]:
+    return sorted(detection for detection in session.detections if detection.model_run == run)
+
+
+def _detection_region(session: Session, number: int, detection: Detection, config: LabelConfig) -> Json:
+    label = config.label_value(detection.label, Certainty.CERTAIN)
+    identity = _region_id(session.id, detection.model_run, number)
+    region = _region(identity, detection.event, label, session.recording.duration_s, config)
+    return {**region, "score": detection.confidence}
+
+
+def _region(identity: str, event: SoundEvent, label: str, duration_s: float | None, config: LabelConfig) -> Json:
+    end_s = event.end_s
+    if duration_s is not None and duration_s < end_s <= duration_s + EDGE_S and event.start_s < duration_s:
+        end_s = round(duration_s, 3)
+    region: Json = {
+        "id": identity,
+        "type": "labels",
+        "from_name": config.regions,
+        "to_name": config.audio,
+        "original_length": duration_s if duration_s is not None else end_s,
+        "value": {"start": event.start_s, "end": end_s, "channel": 0, "labels": [label]},
+    }
+    if event.low_hz is not None or event.high_hz is not None:
+        region["meta"] = {"low_hz": event.low_hz, "high_hz": event.high_hz}
+    return region
+
+
+def _region_id(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:12]
+
+
+ORIGINS = {Outcome.ACCEPTED: "prediction", Outcome.MOVED: "prediction-changed", Outcome.ADDED: "manual"}

@@ -1,0 +1,182 @@
+"""The records that every importer makes and every exporter takes. All are immutable; all times in seconds or UTC.
+
+Event times lie on a grid of one millisecond: importers receive float dust (2.4499999999999993) and Label Studio's page
+produces any float, so rounding happens once, here, and everything downstream compares exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from podcast.errors import InputError
+
+
+class ReviewState(StrEnum):
+    """What people said of a session. Only `NO_CALLS` is a true negative."""
+
+    UNREVIEWED = "unreviewed"
+    CALLS = "calls"
+    NO_CALLS = "no_calls"
+    UNSURE = "unsure"
+    SKIPPED = "skipped"
+
+
+class Certainty(StrEnum):
+    """How sure the annotator was of one box."""
+
+    CERTAIN = "certain"
+    UNCERTAIN = "uncertain"
+
+
+class Outcome(StrEnum):
+    """What became of the detection that an annotation came from; `ADDED` came from none."""
+
+    ACCEPTED = "accepted"
+    MOVED = "moved"
+    ADDED = "added"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SoundEvent:
+    """A stretch of one recording, in seconds from the recording's first sample, optionally bounded in frequency (Hz).
+
+    Times are rounded to the millisecond. Raises InputError unless 0 <= start_s < end_s and 0 <= low_hz < high_hz.
+    """
+
+    start_s: float
+    end_s: float
+    low_hz: float | None = None
+    high_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start_s) and math.isfinite(self.end_s)):
+            raise InputError(f"times must be finite numbers, not {self.start_s} to {self.end_s}")
+        object.__setattr__(self, "start_s", round(float(self.start_s), 3) + 0.0)
+        object.__setattr__(self, "end_s", round(float(self.end_s), 3))
+        if not 0 <= self.start_s < self.end_s:
+            raise InputError(f"an event must have 0 <= start < end, not {self.start_s} to {self.end_s} s")
+        if self.low_hz is not None and self.high_hz is not None and not 0 <= self.low_hz < self.high_hz:
+            raise InputError(f"an event must have 0 <= low < high, not {self.low_hz} to {self.high_hz} Hz")
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, on the millisecond grid."""
+        return round(self.end_s - self.start_s, 3)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ModelRun:
+    """One detector with one set of weights; `str()` gives the `model_version` that Label Studio stores."""
+
+    model: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.model}:{self.version}" if self.version else self.model
+
+    @classmethod
+    def parse(cls, model_version: str) -> ModelRun:
+        """The inverse of `str()`."""
+        model, _, version = model_version.partition(":")
+        return cls(model, version)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Detection:
+    """What a model says of one event. `confidence` lies in 0..1; InputError otherwise."""
+
+    event: SoundEvent
+    label: str
+    confidence: float
+    model_run: ModelRun
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.confidence <= 1:
+            raise InputError(f"confidence must lie between 0 and 1, not {self.confidence}")
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What a person says of one event. `detection` is the model's box that it came from, None if it was added."""
+
+    event: SoundEvent
+    label: str
+    certainty: Certainty
+    annotator: str
+    outcome: Outcome
+    detection: Detection | None = None
+    call_type: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One person's submission for one session: all boxes, and the detections that were deleted (`rejected`)."""
+
+    annotator: str
+    state: ReviewState
+    annotations: tuple[Annotation, ...] = ()
+    rejected: tuple[Detection, ...] = ()
+    submitted: datetime | None = None
+    ground_truth: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One WAV.
+
+    `uri` is the address that its source gives, kept to the letter and exported again; `audio_uri` is where the samples can be
+    read today. `source_guid` is the hydrophone node, empty if unknown. `start` is the aware UTC time of the first sample.
+    """
+
+    uri: str
+    source_guid: str = ""
+    start: datetime | None = None
+    duration_s: float | None = None
+    sha256: str = ""
+    audio_uri: str = ""
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.start.utcoffset() != timedelta(0):
+            raise InputError(f"{self.uri}: the start of a recording must be an aware UTC time, not {self.start!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One recording of about a minute with what models (`detections`) and people (`reviews`, oldest first) say of it.
+
+    `absolute_time` is the name of the parent recording's start, as Pod.Cast files carry it. `model_runs` names the models that
+    looked, including those that found nothing.
+    """
+
+    id: str
+    recording: Recording
+    absolute_time: str = ""
+    round: str = ""
+    detections: tuple[Detection, ...] = ()
+    model_runs: tuple[ModelRun, ...] = ()
+    reviews: tuple[Review, ...] = ()
+
+    @property
+    def review_state(self) -> ReviewState:
+        """The state of the latest review that is not a skip; `skipped` if there are only skips."""
+        review = self.latest_review
+        return review.state if review else ReviewState.UNREVIEWED
+
+    @property
+    def latest_review(self) -> Review | None:
+        """The last completed review; a skip counts only where nobody completed one."""
+        completed = [review for review in self.reviews if review.state is not ReviewState.SKIPPED]
+        return next(reversed(completed or self.reviews), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A named batch of sessions, and the words that volunteers read about it."""
+
+    name: str
+    description: str = ""
