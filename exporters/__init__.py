@@ -1,0 +1,7 @@
+"""Exporters: sessions to an outside format. `EXPORTERS` maps a format's name to the function that writes it."""
+
+from __future__ import annotations
+
+from exporters.base import Write
+
+EXPORTERS: dict[str, Write] = {}

@@ -1,0 +1,31 @@
+"""What an importer is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from podcast.errors import Refusal
+from podcast.model import Session
+
+DEFAULT_LABEL = "Call"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What an importer may need beside its source.
+
+    `audio` is the folder (any storage URI) that holds `<session id>.wav`. `model_version` names the model where the source does
+    not. `threshold` drops detections of a lower confidence; None leaves the choice to the format. `source_guid` is the node
+    where neither source nor name tells it.
+    """
+
+    audio: str | None = None
+    model_version: str | None = None
+    threshold: float | None = None
+    source_guid: str = ""
+
+
+Read = Callable[[str, ReadOptions], Iterator[Session | Refusal]]
+"""Reads a source (a URI) as a stream: a bad file or line comes as a Refusal and the rest goes on. Raises InputError or
+StorageError only if nothing at all can be read."""
