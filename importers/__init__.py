@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from importers import podcast_json, predictions_tsv, wav_folder
 from importers.base import Read
 
-IMPORTERS: dict[str, Read] = {}
+IMPORTERS: dict[str, Read] = {
+    "podcast-json": podcast_json.read,
+    "podcast-predictions": podcast_json.read_predictions,
+    "podcast-annotations": podcast_json.read_annotations,
+    "predictions-tsv": predictions_tsv.read,
+    "wav-folder": wav_folder.read,
+}

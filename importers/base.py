@@ -15,12 +15,14 @@ DEFAULT_LABEL = "Call"
 class ReadOptions:
     """What an importer may need beside its source.
 
-    `audio` is the folder (any storage URI) that holds `<session id>.wav`. `model_version` names the model where the source does
-    not. `threshold` drops detections of a lower confidence; None leaves the choice to the format. `source_guid` is the node
-    where neither source nor name tells it.
+    `audio` is the folder (any storage URI) that holds `<session id>.wav`. With `audio_required` a session whose audio cannot
+    be read is refused; without it length and hash stay unknown. `model_version` names the model where the source does not.
+    `threshold` drops detections of a lower confidence; None leaves the choice to the format. `source_guid` is the node where
+    neither source nor name tells it.
     """
 
     audio: str | None = None
+    audio_required: bool = True
     model_version: str | None = None
     threshold: float | None = None
     source_guid: str = ""

@@ -18,7 +18,11 @@ class StorageError(PodcastError, OSError):
 
 
 class ServiceError(PodcastError, ConnectionError):
-    """A server (Label Studio, the ML backend) is away or answered with an error."""
+    """A server (Label Studio, the ML backend) answered with an error."""
+
+
+class UnavailableError(ServiceError):
+    """A server is away, restarting or overloaded: the same request may work in a while."""
 
 
 @dataclass(frozen=True, slots=True)

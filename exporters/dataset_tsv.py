@@ -1,0 +1,56 @@
+"""The Pod.Cast dataset table: one row a box, and one row of zeros for a session without calls."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from exporters.base import WriteOptions
+from exporters.selection import Selection
+from podcast import storage
+from podcast.errors import Refusal
+from podcast.model import Review, Session
+from podcast.report import Report
+from podcast.spool import Spool
+from podcast.times import PACIFIC, parse_session_name
+
+COLUMNS = ("dataset", "wav_filename", "start_time_s", "duration_s", "location", "date", "pst_or_master_tape_identifier")
+FILE = "annotations.tsv"
+
+
+def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
+    """One table `annotations.tsv` below the folder `to`, sessions in order of their names."""
+    selection = Selection(sessions, to, options)
+    with Spool() as spool:
+        for folder, session, review in selection:
+            if session.recording.start is None and parse_session_name(session.id).parent_start:
+                selection.report.warn("some sessions were imported without audio, so their own start is unknown: date is empty")
+            spool.add(folder, session.id, list(rows(session, review)))
+        for folder, tables in spool.groups():
+            with storage.open_write(storage.join(folder, FILE)) as file:
+                text = io.TextIOWrapper(file, "utf-8", newline="")
+                writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+                writer.writerow(COLUMNS)
+                for table in tables:
+                    writer.writerows(table)
+                text.detach()
+    return selection.report
+
+
+def rows(session: Session, review: Review) -> Iterator[tuple[str, ...]]:
+    """The table's rows of one review. `date` and time are Pacific, of the session's own start; a tape has its name instead."""
+    start = session.recording.start
+    local = start.astimezone(PACIFIC) if start else None
+    tape = "" if parse_session_name(session.id).parent_start else session.absolute_time
+    times = [(item.event.start_s, item.event.duration_s) for item in review.annotations] or [(0.0, 0.0)]
+    for start_s, duration_s in times:
+        yield (
+            session.round,
+            f"{session.id}.wav",
+            str(start_s),
+            str(duration_s),
+            session.recording.source_guid.removeprefix("rpi_"),
+            f"{local:%Y-%m-%d}" if local else "",
+            f"{local:%H:%M:%S}" if local else tape,
+        )

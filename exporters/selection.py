@@ -1,0 +1,101 @@
+"""Which sessions and reviews an export writes, and the sidecar for what its format cannot hold. Shared by the exporters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from exporters.base import WriteOptions, chosen_reviews
+from podcast import storage
+from podcast.errors import InputError, Refusal
+from podcast.model import Certainty, Review, ReviewState, Session
+from podcast.report import Report
+from podcast.spool import Spool
+
+SIDECAR = "sidecar.jsonl"
+
+
+class Selection:
+    """Goes through sessions once, counts each by what becomes of it, and keeps what a plain list of boxes cannot hold.
+
+    `skipped` and `unreviewed` sessions are counted and left out. So are `unsure` ones, for an empty list would call them a
+    true negative; the sidecar keeps all that was said of them.
+    """
+
+    def __init__(self, sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> None:
+        self.report = Report()
+        self.report.counts.update(written=0, no_calls=0, unsure=0, skipped=0, unreviewed=0, refused=0)
+        self._sessions, self._to, self._options = sessions, to, options
+
+    def __iter__(self) -> Iterator[tuple[str, Session, Review]]:
+        """The folder, session and review of everything to be written, each pair of folder and session once."""
+        with Spool() as seen, Spool() as unheld:
+            for session in self.report.accepted(self._sessions):
+                reviews = list(chosen_reviews(session, self._options.annotator))
+                if not reviews:
+                    self.report.counts["unreviewed"] += 1
+                for name, review in reviews:
+                    try:
+                        folder = storage.join(self._to, name) if name else self._to
+                        storage.join(folder, session.id)
+                    except InputError as error:
+                        self.report.refuse(Refusal(f"session {session.id}", str(error)))
+                        continue
+                    if not seen.add(folder, session.id):
+                        self.report.refuse(Refusal(f"session {session.id}", "a second task of this session; the first was taken"))
+                    elif self._is_written(session, review, folder, unheld):
+                        yield folder, session, review
+            self._write_sidecars({folder for folder, _ in seen.groups()}, unheld)
+
+    def _is_written(self, session: Session, review: Review, folder: str, unheld: Spool) -> bool:
+        if review.state is ReviewState.SKIPPED:
+            self.report.counts["skipped"] += 1
+            return False
+        if not _held(review):
+            unheld.add(folder, session.id, _as_dict(session, review))
+        if review.state in (ReviewState.UNSURE, ReviewState.UNREVIEWED):
+            self.report.counts[str(review.state)] += 1
+            return False
+        self.report.counts["written"] += 1
+        self.report.counts["no_calls"] += review.state is ReviewState.NO_CALLS
+        return True
+
+    def _write_sidecars(self, folders: set[str], unheld: Spool) -> None:
+        for folder, rows in unheld.groups():
+            uri, count = storage.join(folder, SIDECAR), 0
+            with storage.open_write(uri) as file:
+                for count, row in enumerate(rows, 1):  # noqa: B007
+                    file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+            folders.discard(folder)
+            self.report.warn(
+                f"{count} sessions say more than this format holds (uncertain boxes, call types, notes, or not sure at all); see {uri}"
+            )
+        for uri in (storage.join(folder, SIDECAR) for folder in sorted(folders)):
+            if storage.exists(uri):
+                storage.write(uri, b"")
+
+
+def _held(review: Review) -> bool:
+    plain = all(item.certainty is Certainty.CERTAIN and not item.call_type and not item.note for item in review.annotations)
+    return plain and not review.note and review.state in (ReviewState.CALLS, ReviewState.NO_CALLS)
+
+
+def _as_dict(session: Session, review: Review) -> dict[str, Any]:
+    return {
+        "session_id": session.id,
+        "annotator": review.annotator,
+        "review_state": str(review.state),
+        "note": review.note,
+        "annotations": [
+            {
+                "start_s": item.event.start_s,
+                "duration_s": item.event.duration_s,
+                "label": item.label,
+                "certainty": str(item.certainty),
+                "call_type": item.call_type,
+                "note": item.note,
+            }
+            for item in review.annotations
+        ],
+    }

@@ -1,0 +1,311 @@
+"""A thin client over label-studio-sdk: find or make a round's project, and stream its content.
+
+Requests that fail on the way raise ServiceError with what to do. Reads are tried again by the SDK; writes never are on their
+own, since Label Studio's import does no deduplication (`sync.py` looks first what has arrived).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import httpx
+import ijson
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from podcast import storage
+from podcast.errors import InputError, Refusal, ServiceError, UnavailableError
+from podcast.labelstudio.labels import LabelConfig
+from podcast.labelstudio.sessions import from_task
+from podcast.model import Round, Session
+
+Json = dict[str, Any]
+
+PAGE_SIZE = 1000
+LOCAL_FILES = "/data/local-files/?d="
+
+
+class Server:
+    """One Label Studio, spoken to with one account's key (a legacy token or a personal access token)."""
+
+    def __init__(self, url: str, api_key: str, *, timeout_s: float = 600.0) -> None:
+        if not api_key:
+            raise InputError(
+                "no key for Label Studio: set LABEL_STUDIO_API_KEY to an access token (Label Studio, Account & Settings)"
+            )
+        self.url = url.rstrip("/")
+        self.http = httpx.Client(base_url=self.url, timeout=timeout_s, follow_redirects=True)
+        with self._clear_errors():
+            self.sdk: Any = LabelStudio(base_url=self.url, api_key=api_key, httpx_client=self.http)  # type: ignore[no-untyped-call]
+
+    # The server and its accounts
+
+    def version(self) -> str:
+        """Label Studio's version. Raises ServiceError if the server is away, InputError if it refuses the key."""
+        with self._clear_errors():
+            self.sdk.users.whoami()
+            return str(self._get_json("/api/version").get("release", "unknown"))
+
+    def users(self) -> dict[int, str]:
+        """Account numbers and their addresses."""
+        with self._clear_errors():
+            return {user.id: user.email or str(user.id) for user in self.sdk.users.list() if user.id is not None}
+
+    # Rounds
+
+    def rounds(self) -> list[Json]:
+        """All projects with their counts, as the REST API lists them, by title."""
+        with self._clear_errors():
+            projects = [project.dict() for project in self.sdk.projects.list(page_size=100)]
+        return sorted(projects, key=lambda project: (str(project["title"]), project["id"]))
+
+    def find_project(self, name: str, project_id: int | None = None) -> Json | None:
+        """The project of a round by its title, or by number. Raises InputError if there are several of that title."""
+        if project_id is not None:
+            return self.project(project_id)
+        with self._clear_errors():
+            found = [project.id for project in self.sdk.projects.list(title=name) if project.title == name]
+        if len(found) > 1:
+            raise InputError(f"round {name!r}: projects {found} all have this title; name one with --project")
+        return self.project(found[0]) if found else None
+
+    def project(self, project_id: int) -> Json:
+        """One project. Raises InputError if it is not there."""
+        with self._clear_errors(missing=f"Label Studio has no project {project_id}"):
+            return dict(self.sdk.projects.get(project_id).dict())
+
+    def ensure_project(self, round_: Round, config: LabelConfig, project_id: int | None = None) -> tuple[Json, bool]:
+        """The round's project, and whether it was made just now.
+
+        A project that is there keeps its labeling configuration (its maintainer may have added labels); its description is
+        brought up to date. Raises InputError if its configuration lacks a control that this project needs.
+        """
+        project = self.find_project(round_.name, project_id)
+        if project is None:
+            with self._clear_errors():
+                project_id = self.sdk.projects.create(
+                    title=round_.name,
+                    description=round_.description,
+                    label_config=config.xml,
+                    show_skip_button=True,
+                    enable_empty_annotation=True,
+                ).id
+            return self.project(project_id or 0), True
+        LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
+        if round_.description and project["description"] != round_.description:
+            with self._clear_errors():
+                self.sdk.projects.update(project["id"], description=round_.description)
+        return project, False
+
+    def show_model_version(self, project: Json, model_version: str) -> None:
+        """Let the label stream show the predictions of this version, unless the project already chose a living version."""
+        if project.get("model_version") != model_version:
+            with self._clear_errors():
+                self.sdk.projects.update(project["id"], model_version=model_version)
+
+    def ensure_local_files(self, project_id: int, folder: Path) -> bool:
+        """A local-files storage that covers `folder`, so that Label Studio serves it; True if it was made just now.
+
+        It is never synced: that would make a second set of tasks.
+        """
+        with self._clear_errors(hint="is LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true set where Label Studio runs?"):
+            for found in self.sdk.import_storage.local.list(project=project_id):
+                if folder == Path(found.path or "/nowhere") or Path(found.path or "/nowhere") in folder.parents:
+                    return False
+            self.sdk.import_storage.local.create(
+                project=project_id, path=str(folder), title="audio (never sync)", use_blob_urls=True
+            )
+        return True
+
+    def ensure_ml_backend(self, project_id: int, url: str, user: str = "", password: str = "") -> bool:
+        """Connect the ML backend at `url` to the project; True if it was made just now."""
+        login: Json = {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password} if user else {}
+        with self._clear_errors(hint=f"is the ML backend at {url} up, and may Label Studio reach it? Try `podcast doctor`"):
+            if any(backend.url == url for backend in self.sdk.ml.list(project=project_id)):
+                return False
+            self.sdk.ml.create(project=project_id, url=url, title="Orca calls", **login)
+        return True
+
+    # Content
+
+    def tasks(self, project_id: int) -> Iterator[tuple[int, Json]]:
+        """Number and data of every task, page by page."""
+        with self._clear_errors():
+            for task in self.sdk.tasks.list(project=project_id, include=["id", "data"], fields="task_only", page_size=PAGE_SIZE):
+                yield int(task.id), dict(task.data or {})
+
+    def update_task(self, task_id: int, data: Json) -> None:
+        """Replace a task's data."""
+        with self._clear_errors():
+            self.sdk.tasks.update(str(task_id), data=data)
+
+    def annotations(self, task_id: int) -> list[Json]:
+        """A task's submissions."""
+        with self._clear_errors():
+            return [annotation.dict() for annotation in self.sdk.annotations.list(task_id)]
+
+    def add_annotation(self, task_id: int, annotation: Json) -> None:
+        """Add one submission to a task."""
+        with self._clear_errors():
+            self.sdk.annotations.create(task_id, **annotation, request_options={"max_retries": 0})
+
+    def predictions(self, project_id: int, task_id: int | None = None) -> Iterator[Json]:
+        """Every stored prediction, streamed."""
+        scope = {"project": project_id} if task_id is None else {"project": project_id, "task": task_id}
+        with self._stream("/api/predictions/", scope) as body:
+            yield from ijson.items(body, "item", use_float=True)
+
+    def import_predictions(self, project_id: int, predictions: list[Json]) -> None:
+        """Add predictions, each naming its `task`, in one request."""
+        with self._clear_errors():
+            answer = self.http.post(f"/api/projects/{project_id}/import/predictions", json=predictions, headers=self._headers())
+            answer.raise_for_status()
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Delete one prediction; annotations made from it keep their own copy."""
+        with self._clear_errors():
+            self.sdk.predictions.delete(prediction_id)
+
+    def import_tasks(self, project_id: int, tasks: list[Json]) -> None:
+        """One import request, tried once."""
+        with self._clear_errors():
+            self.sdk.projects.import_tasks(project_id, request=tasks, request_options={"max_retries": 0})
+
+    def export(self, project_id: int) -> Iterator[Json]:
+        """Every task that has an annotation, streamed from Label Studio's own JSON export."""
+        with self._stream(f"/api/projects/{project_id}/export", {"exportType": "JSON"}) as body:
+            yield from read_tasks(body)
+
+    def reaches_audio(self, address: str) -> bool:
+        """Whether the page will get the audio: Label Studio answers a ranged request for it with 206."""
+        with self._clear_errors():
+            answer = self.http.get(address, headers={**self._headers(), "Range": "bytes=0-1"})
+        return answer.status_code == httpx.codes.PARTIAL_CONTENT
+
+    # Inside
+
+    def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = self.sdk._client_wrapper.get_headers()
+        return headers
+
+    def _get_json(self, path: str) -> Json:
+        answer = self.http.get(path, headers=self._headers())
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    @contextmanager
+    def _stream(self, path: str, params: Mapping[str, Any]) -> Iterator[BinaryIO]:
+        with (
+            self._clear_errors(),
+            self.http.stream("GET", path, params=dict(params), headers=self._headers()) as response,
+        ):
+            response.raise_for_status()
+            yield io.BufferedReader(_Body(response.iter_bytes()), 2**16)
+
+    @contextmanager
+    def _clear_errors(self, missing: str = "", hint: str = "") -> Iterator[None]:
+        """Turn what the SDK and the connection raise into this project's errors."""
+        try:
+            yield
+        except (ApiError, httpx.HTTPStatusError) as error:
+            status, body = _status(error)
+            if status == httpx.codes.UNAUTHORIZED:
+                raise InputError(f"Label Studio at {self.url} refuses the key in LABEL_STUDIO_API_KEY") from error
+            if status == httpx.codes.NOT_FOUND and missing:
+                raise InputError(missing) from error
+            kind = ServiceError if status and status < httpx.codes.INTERNAL_SERVER_ERROR else UnavailableError
+            raise kind(f"Label Studio answered {status}: {body}{f' ({hint})' if hint else ''}") from error
+        except httpx.HTTPError as error:
+            problem = str(error) or type(error).__name__
+            raise UnavailableError(f"Label Studio at {self.url} does not answer ({problem}); is it running?") from error
+
+
+def read_tasks(body: BinaryIO) -> Iterator[Json]:
+    """The tasks of Label Studio's JSON export, one at a time. Raises InputError for anything but a JSON list of objects."""
+    try:
+        for task in ijson.items(body, "item", use_float=True):
+            if not isinstance(task, dict):
+                raise InputError(f"expected Label Studio's JSON export, a list of tasks, but found {type(task).__name__} in it")
+            yield task
+    except ijson.JSONError as error:
+        raise InputError(f"not Label Studio's JSON export: {error}") from error
+
+
+def read_export(uri: str) -> Iterator[Json]:
+    """The tasks of an export file, streamed. Raises InputError naming the file."""
+    with storage.open_read(uri) as file:
+        first = file.read(64).lstrip()[:1]
+        if first != b"[":
+            raise InputError(f"{uri}: not Label Studio's JSON export, which begins with '['")
+        file.seek(0)
+        try:
+            yield from read_tasks(file)
+        except InputError as error:
+            raise InputError(f"{uri}: {error}") from error
+
+
+def to_sessions(
+    tasks: Iterable[Json], config: LabelConfig, users: Mapping[int, str] | None = None
+) -> Iterator[Session | Refusal]:
+    """Exported tasks as sessions; one that cannot be read comes as a Refusal."""
+    for task in tasks:
+        try:
+            yield from_task(task, config, users)
+        except InputError as error:
+            yield Refusal(f"task {task.get('id', '?')}", str(error))
+
+
+def audio_address(audio_uri: str, document_root: Path | None) -> str:
+    """What the page plays for audio at `audio_uri`: web and cloud addresses as they are, files through Label Studio.
+
+    Raises InputError for a file that Label Studio cannot serve, saying what to set.
+    """
+    path = storage.local_path(audio_uri)
+    if path is None:
+        return audio_uri
+    path = path.resolve()
+    if document_root is None:
+        raise InputError(
+            f"{path}: Label Studio serves files only below its document root; "
+            "set LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, here and where Label Studio runs"
+        )
+    root = document_root.resolve()
+    if root not in path.parents or path.parent == root:
+        raise InputError(f"{path}: must lie in a folder below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, which is {root}")
+    return LOCAL_FILES + quote(str(path.relative_to(root)))
+
+
+def _status(error: ApiError | httpx.HTTPStatusError) -> tuple[int | None, str]:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code, "" if error.response.is_stream_consumed else str(error)
+    body = error.body
+    if isinstance(body, Mapping):
+        body = body.get("validation_errors") or body.get("detail") or body
+    return error.status_code, body if isinstance(body, str) else json.dumps(body, default=str)
+
+
+class _Body(io.RawIOBase):
+    """A response's chunks as a readable file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
