@@ -69,7 +69,7 @@ class Selection:
                     file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
             folders.discard(folder)
             self.report.warn(
-                f"{count} sessions say more than this format holds (uncertain boxes, call types, notes, or not sure at all); see {uri}"
+                f"{count} sessions say more than this format holds (uncertain, call types, notes, not sure): see {uri}"
             )
         for uri in (storage.join(folder, SIDECAR) for folder in sorted(folders)):
             if storage.exists(uri):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
@@ -20,7 +20,7 @@ from podcast.errors import InputError, Refusal, UnavailableError
 from podcast.labelstudio.client import Server
 from podcast.labelstudio.labels import LabelConfig
 from podcast.labelstudio.sessions import from_annotation
-from podcast.labelstudio.tasks import to_task
+from podcast.labelstudio.tasks import to_tasks
 from podcast.model import Review, Session
 from podcast.report import Report
 
@@ -55,7 +55,7 @@ def sync(target: Target, sessions: Iterable[Session | Refusal], progress: Callab
     report = Report()
     report.counts.update(created=0, updated=0, unchanged=0, refused=0)
     with closing(_Index(target.server, target.project_id)) as index:
-        tasks = _tasks(target, sessions, index, report)
+        tasks = to_tasks(sessions, target.round_name, target.config, target.address, report)
         while batch := list(itertools.islice(tasks, BATCH)):
             missing = [task for _, task in batch if index.find(task) is None]
             _create(target, missing, index)
@@ -64,19 +64,6 @@ def sync(target: Target, sessions: Iterable[Session | Refusal], progress: Callab
             _update(target, [item for item in batch if item[0].id not in created], index, report)
             progress(len(batch))
     return report
-
-
-def _tasks(
-    target: Target, sessions: Iterable[Session | Refusal], index: _Index, report: Report
-) -> Iterator[tuple[Session, Json]]:
-    for session in report.accepted(sessions):
-        try:
-            if not index.first_time(session.id):
-                raise InputError("the source names this session twice; the first was taken")
-            session = replace(session, round=target.round_name)
-            yield session, to_task(session, target.address(session), target.config)
-        except InputError as error:
-            report.refuse(Refusal(f"session {session.id}", str(error).removeprefix(f"session {session.id}: ")))
 
 
 def _create(target: Target, tasks: list[Json], index: _Index) -> None:
@@ -158,7 +145,6 @@ class _Index:
             CREATE TABLE task (session_id TEXT PRIMARY KEY, id INTEGER, data TEXT);
             CREATE TABLE prediction (task_id INTEGER, id INTEGER PRIMARY KEY, version TEXT, result TEXT);
             CREATE INDEX prediction_of_task ON prediction (task_id, version);
-            CREATE TABLE seen (session_id TEXT PRIMARY KEY);
             """
         )
         self.refresh()
@@ -183,10 +169,6 @@ class _Index:
             for item in self._server.predictions(self._project_id)
         )
         self._database.executemany("INSERT INTO prediction VALUES (?, ?, ?, ?)", rows)
-
-    def first_time(self, session_id: str) -> bool:
-        """Whether this run has not seen the session yet."""
-        return bool(self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (session_id,)).rowcount)
 
     def find(self, task: Json) -> tuple[int, Json] | None:
         """Number and data of the stored task of the same session."""

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
+from podcast.errors import InputError, Refusal
 from podcast.labelstudio.checks import EDGE_S, validate_task
 from podcast.labelstudio.labels import LabelConfig
 from podcast.model import Certainty, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
+from podcast.report import Report
+from podcast.spool import Spool
 from podcast.times import format_utc
 
 Json = dict[str, Any]
+
+
+def to_tasks(
+    sessions: Iterable[Session | Refusal],
+    round_name: str,
+    config: LabelConfig,
+    address: Callable[[Session], str],
+    report: Report,
+) -> Iterator[tuple[Session, Json]]:
+    """Each session of a round with its task. What cannot be a task, or comes a second time, is refused in `report`.
+
+    `address` gives what the page plays for a session, and may raise InputError.
+    """
+    with Spool() as seen:
+        for session in report.accepted(sessions):
+            try:
+                if not seen.add("", session.id):
+                    raise InputError("the source names this session twice; the first was taken")
+                placed = replace(session, round=round_name)
+                yield placed, to_task(placed, address(placed), config)
+            except InputError as error:
+                report.refuse(Refusal(f"session {session.id}", str(error).removeprefix(f"session {session.id}: ")))
 
 
 def to_task(session: Session, audio: str, config: LabelConfig) -> Json:

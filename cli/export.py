@@ -1,0 +1,75 @@
+"""`podcast export`: completed sessions out of Label Studio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from cli.output import finish, json_option, progress
+from exporters import EXPORTERS
+from exporters.base import WriteOptions
+from podcast.errors import InputError, Refusal
+from podcast.labelstudio.client import Server, read_export, to_sessions
+from podcast.labelstudio.labels import LabelConfig
+from podcast.model import Session
+from podcast.settings import load_settings
+
+
+@click.command("export")
+@click.option("--round", "round_name", help="Name of the round in Label Studio.")
+@click.option("--file", "export_file", metavar="URI", help="Label Studio's own JSON export, in place of --round.")
+@click.option("--project", type=int, help="Number of the project, if it is not found by its title.")
+@click.option("--to", required=True, metavar="URI", help="Folder to write to.")
+@click.option("--format", "export_format", type=click.Choice(sorted(EXPORTERS)), default="podcast-json", show_default=True)
+@click.option(
+    "--annotator",
+    default="latest",
+    show_default=True,
+    metavar="latest|ground-truth|all|EMAIL",
+    help="Which of several submissions of a session; `all` writes one folder each.",
+)
+@json_option
+def export_command(
+    round_name: str | None,
+    export_file: str | None,
+    project: int | None,
+    to: str,
+    export_format: str,
+    annotator: str,
+    as_json: bool,
+) -> None:
+    """Write the completed sessions of a round. The same answers give the same bytes.
+
+    Skipped, unsure and unreviewed sessions are counted and left out.
+    """
+    with progress("Exporting", as_json=as_json) as advance:
+        sessions, unseen = sessions_of(round_name, export_file, project)
+
+        def counted() -> Iterator[Session | Refusal]:
+            for session in sessions:
+                yield session
+                advance(1)
+
+        report = EXPORTERS[export_format](counted(), to, WriteOptions(annotator))
+    exported = sum(report.counts[state] for state in ("written", "unsure", "skipped", "unreviewed", "refused"))
+    if annotator != "all":
+        report.counts["unreviewed"] += max(0, unseen - exported)
+    finish(report, f"Wrote {to}", as_json=as_json, to=to, format=export_format)
+
+
+def sessions_of(
+    round_name: str | None, export_file: str | None, project_id: int | None = None
+) -> tuple[Iterator[Session | Refusal], int]:
+    """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file)."""
+    if (round_name is None) == (export_file is None):
+        raise InputError("name either --round or --file")
+    if export_file is not None:
+        return to_sessions(read_export(export_file), LabelConfig.load()), 0
+    settings = load_settings()
+    server = Server(settings.label_studio_url, settings.label_studio_api_key)
+    project = server.find_project(round_name or "", project_id)
+    if project is None:
+        raise InputError(f"Label Studio has no round {round_name!r}; `podcast rounds` lists them")
+    config = LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
+    return to_sessions(server.export(project["id"]), config, server.users()), int(project["task_number"] or 0)

@@ -1,0 +1,48 @@
+"""The `podcast` command. The one place where errors become exit codes: 2 for what the user got wrong, 1 for the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.export import export_command
+from cli.import_ import import_command
+from cli.rounds import rounds_command
+from cli.tasks import tasks_command
+from podcast.errors import InputError, PodcastError
+
+INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """Prints the project's own errors as one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PodcastError as error:
+            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            ctx.exit(2 if isinstance(error, InputError) else 1)
+        except KeyboardInterrupt:
+            click.echo("interrupted; run the same command again to go on", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="orcasound-podcast")
+def cli() -> None:
+    """Annotation rounds for orca calls: into Label Studio, pre-labelled, and out again."""
+
+
+for _command in (import_command, tasks_command, export_command, rounds_command):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """The entry point of the `podcast` script."""
+    cli(prog_name="podcast")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""How commands print: one JSON object for machines, a few lines and a progress bar for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from podcast.report import Report
+
+MOST_REFUSALS = 20
+REFUSED = 2
+"""Exit status when something was refused: the rest was done, but the user has something to mend."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+
+
+@contextmanager
+def progress(words: str, *, as_json: bool, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, if that is a terminal; gives the function that takes the number of items just done."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=as_json or not console.is_terminal) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def finish(report: Report, words: str, *, as_json: bool, **more: Any) -> None:
+    """Print what a run did, and exit with status 2 if something was refused."""
+    if as_json:
+        print_json({**more, **report.as_dict()})
+    else:
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.counts.items())
+        click.echo(f"{words}: {counts}")
+        for warning in report.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        for refusal in report.refusals[:MOST_REFUSALS]:
+            click.echo(f"refused: {refusal}", err=True)
+        if len(report.refusals) > MOST_REFUSALS:
+            click.echo(f"refused: {len(report.refusals) - MOST_REFUSALS} more; --json names all", err=True)
+    if report.refusals:
+        raise SystemExit(REFUSED)
