@@ -5,7 +5,15 @@ from __future__ import annotations
 from detectors.base import Detector, Load
 from podcast.errors import InputError
 
-DETECTORS: dict[str, Load] = {}
+
+def _energy() -> Detector:
+    from detectors.energy import EnergyDetector
+
+    return EnergyDetector()
+
+
+# Each function imports its own module, so that a name costs no torch until it is loaded.
+DETECTORS: dict[str, Load] = {"energy": _energy}
 
 
 def load_detector(name: str) -> Detector:
