@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     ml_cache_max_entries: int = Field(default=100_000, gt=0)
     ml_audio_max_bytes: int = Field(default=256 * 2**20, gt=0)
     ml_audio_timeout_s: float = Field(default=20.0, gt=0)
+    ml_predict_budget_s: float = Field(default=80.0, gt=0, description="Label Studio hangs up on a prediction after 100 s")
     ml_basic_auth_user: str = ""
     ml_basic_auth_password: str = ""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -160,10 +161,10 @@ class LocalFiles:
 
 
 class Web:
-    """Plain http(s) addresses: read only, at most `MAX_BYTES` and `TIMEOUT_S` a file, tried three times."""
+    """Plain http(s) addresses: read only, at most `MAX_BYTES` and `TIMEOUT_S` seconds a file, tried three times."""
 
     MAX_BYTES = 2**30
-    TIMEOUT_S = 60.0
+    TIMEOUT_S = 600.0
 
     def read(self, uri: str, start: int, length: int | None) -> bytes:
         with self.open_read(uri) as file:
@@ -191,8 +192,8 @@ def download(
 ) -> BinaryIO:
     """One web address as a seekable file: in memory up to 16 MiB, beyond on disk.
 
-    Raises StorageError for an answer other than 2xx, for more than `max_bytes`, and, after three tries, for a connection that
-    fails or stays silent for `timeout_s` seconds.
+    Raises StorageError for an answer other than 2xx, for more than `max_bytes`, for a transfer that takes longer than
+    `timeout_s` seconds, and, after three tries, for a connection that fails.
     """
     try:
         for attempt in Retrying(
@@ -215,10 +216,13 @@ def _download_once(
 ) -> BinaryIO:
     stream = client.stream if client else httpx.stream
     file = tempfile.SpooledTemporaryFile(max_size=2**24)  # noqa: SIM115 (the caller closes it)
-    with stream("GET", uri, headers=headers, follow_redirects=client is None, timeout=timeout_s) as response:
+    deadline = time.monotonic() + timeout_s
+    with stream("GET", uri, headers=headers, follow_redirects=True, timeout=timeout_s) as response:
         response.raise_for_status()
         for chunk in response.iter_bytes():
             file.write(chunk)
+            if time.monotonic() > deadline:
+                raise StorageError(f"{uri}: not read within the {timeout_s:g} s that are allowed")
             if file.tell() > max_bytes:
                 raise StorageError(f"{uri}: larger than the {max_bytes} bytes that are allowed")
     file.seek(0)

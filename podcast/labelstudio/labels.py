@@ -15,10 +15,11 @@ LABEL_CONFIG_PATH = Path(__file__).parents[2] / "label_config.xml"
 
 @dataclass(frozen=True, slots=True)
 class LabelConfig:
-    """The names of the controls, and labels and answers as records."""
+    """The names of the controls (`audio_field` is the key in a task's data), and labels and answers as records."""
 
     xml: str
     audio: str
+    audio_field: str
     regions: str
     labels: Mapping[str, tuple[str, Certainty]]
     review: str
@@ -41,10 +42,11 @@ class LabelConfig:
                     return element
             raise InputError(f"{source}: a <{tag}> {'with perRegion ' if per_region else ''}is missing")
 
-        regions, review = control("Labels"), control("Choices", per_region=False)
+        audio, regions, review = control("Audio"), control("Labels"), control("Choices", per_region=False)
         return cls(
             xml=xml,
-            audio=control("Audio").attrib["name"],
+            audio=audio.attrib["name"],
+            audio_field=audio.get("value", "").removeprefix("$"),
             regions=regions.attrib["name"],
             labels={
                 label.attrib["value"]: (label.get("means", label.attrib["value"]), Certainty(label.get("certainty", "certain")))

@@ -1,0 +1,34 @@
+"""gunicorn's settings: `gunicorn -c python:ml_backend.gunicorn_conf`.
+
+The application is loaded before the workers are forked, so they share the detector's memory and are ready at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from typing import Any
+
+bind = f"{os.environ.get('ML_HOST', '127.0.0.1')}:{os.environ.get('ML_PORT', '9090')}"
+workers = int(os.environ.get("ML_WORKERS", "2"))
+threads = int(os.environ.get("ML_THREADS", "4"))
+timeout = 120
+control_socket_disable = True
+preload_app = True
+wsgi_app = "ml_backend.app:create_app()"
+
+_metrics = tempfile.mkdtemp(prefix="podcast-ml-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics  # prometheus_client looks for it when it is first imported
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """Drop the gauges of a worker that ended."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:  # noqa: ARG001
+    """Delete the metrics of this run."""
+    shutil.rmtree(_metrics, ignore_errors=True)
