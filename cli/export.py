@@ -59,9 +59,12 @@ def export_command(
 
 
 def sessions_of(
-    round_name: str | None, export_file: str | None, project_id: int | None = None
+    round_name: str | None, export_file: str | None, project_id: int | None = None, *, with_predictions: bool = False
 ) -> tuple[Iterator[Session | Refusal], int]:
-    """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file)."""
+    """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file).
+
+    `with_predictions` is for formats that tell what became of each prediction; see `Server.export`.
+    """
     if (round_name is None) == (export_file is None):
         raise InputError("name either --round or --file")
     if export_file is not None:
@@ -72,4 +75,5 @@ def sessions_of(
     if project is None:
         raise InputError(f"Label Studio has no round {round_name!r}; `podcast rounds` lists them")
     config = LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
-    return to_sessions(server.export(project["id"]), config, server.users()), int(project["task_number"] or 0)
+    tasks = server.export(project["id"], with_predictions=with_predictions)
+    return to_sessions(tasks, config, server.users()), int(project["task_number"] or 0)

@@ -28,6 +28,11 @@ class Spool:
         query = "INSERT OR IGNORE INTO row VALUES (?, ?, ?)"
         return bool(self._database.execute(query, (group, key, json.dumps(value))).rowcount)
 
+    def group(self, group: str) -> Iterator[Any]:
+        """The values of one group, in order of their keys."""
+        for (value,) in self._database.execute("SELECT value FROM row WHERE part = ? ORDER BY key", (group,)):
+            yield json.loads(value)
+
     def groups(self) -> Iterator[tuple[str, Iterator[Any]]]:
         """Each group and its values, both in order of their keys' Unicode code points."""
         rows = self._database.execute("SELECT part, value FROM row ORDER BY part, key")

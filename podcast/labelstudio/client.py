@@ -24,6 +24,7 @@ from podcast.errors import InputError, Refusal, ServiceError, UnavailableError
 from podcast.labelstudio.labels import LabelConfig
 from podcast.labelstudio.sessions import from_task
 from podcast.model import Round, Session
+from podcast.spool import Spool
 
 Json = dict[str, Any]
 
@@ -177,10 +178,32 @@ class Server:
         with self._clear_errors():
             self.sdk.projects.import_tasks(project_id, request=tasks, request_options={"max_retries": 0})
 
-    def export(self, project_id: int) -> Iterator[Json]:
-        """Every task that has an annotation, streamed from Label Studio's own JSON export."""
-        with self._stream(f"/api/projects/{project_id}/export", {"exportType": "JSON"}) as body:
-            yield from read_tasks(body)
+    def export(self, project_id: int, *, with_predictions: bool = False) -> Iterator[Json]:
+        """Every task that has an annotation, streamed from Label Studio's own JSON export.
+
+        The export names predictions by number alone; `with_predictions` puts them in, at the cost of one more listing. Only
+        then is it sure what became of each: Label Studio copies the prediction into an annotation only where the project's
+        model version is a version, not the title of an ML backend.
+        """
+        with Spool() as spool:
+            for prediction in self.predictions(project_id) if with_predictions else ():
+                spool.add(str(prediction["task"]), str(prediction["id"]), prediction)
+            with self._stream(f"/api/projects/{project_id}/export", {"exportType": "JSON"}) as body:
+                for task in read_tasks(body):
+                    if with_predictions:
+                        task["predictions"] = list(spool.group(str(task["id"])))
+                    yield task
+
+    def retrieve_predictions(self, project_id: int) -> None:
+        """Label Studio's "Retrieve predictions" for every task: it asks the ML backend about those that lack its version."""
+        with self._clear_errors():
+            answer = self.http.post(
+                "/api/dm/actions",
+                params={"id": "retrieve_tasks_predictions", "project": project_id},
+                json={"selectedItems": {"all": True, "excluded": []}},
+                headers=self._headers(),
+            )
+            answer.raise_for_status()
 
     def reaches_audio(self, address: str) -> bool:
         """Whether the page will get the audio: Label Studio answers a ranged request for it with 206."""

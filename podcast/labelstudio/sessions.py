@@ -40,7 +40,11 @@ def from_task(task: Mapping[str, Any], config: LabelConfig, users: Mapping[int, 
     try:
         predictions = [item for item in task.get("predictions") or [] if isinstance(item, Mapping)]
         detections = tuple(item for prediction in predictions for item in from_prediction(prediction, config))
-        reviews = [from_annotation(item, data.get("duration_s"), config, users or {}) for item in task.get("annotations") or []]
+        by_number = {item.get("id"): item for item in predictions}
+        reviews = [
+            from_annotation(item, data.get("duration_s"), config, users or {}, by_number.get(item.get("parent_prediction")))
+            for item in task.get("annotations") or []
+        ]
         return Session(
             id=str(data["session_id"]),
             recording=Recording(
@@ -74,15 +78,20 @@ def from_prediction(prediction: Mapping[str, Any], config: LabelConfig) -> list[
 
 
 def from_annotation(
-    annotation: Mapping[str, Any], duration_s: float | None, config: LabelConfig, users: Mapping[int, str]
+    annotation: Mapping[str, Any],
+    duration_s: float | None,
+    config: LabelConfig,
+    users: Mapping[int, str],
+    parent: Mapping[str, Any] | None = None,
 ) -> tuple[tuple[str, int], Review]:
     """One submission, with the key that orders submissions of a task (time of the last change, number).
 
-    A deleted box leaves no trace in `result`, so the prediction that the annotator started from is compared with it.
+    A deleted box leaves no trace in `result`, so it is compared with the prediction that the annotator started from: the copy in
+    the annotation, or `parent` where Label Studio made none.
     """
     result = annotation.get("result") or []
     author = _annotator(annotation.get("completed_by"), users)
-    prediction = annotation.get("prediction") or {}
+    prediction = annotation.get("prediction") or parent or {}
     regions = {str(item["id"]): item for item in prediction.get("result") or [] if item.get("type") == "labels"}
     origins = dict(zip(regions, from_prediction(prediction, config), strict=True))
     texts = {(str(item["id"]), item.get("from_name")): _text(item) for item in result if item.get("type") != "labels"}

@@ -1,0 +1,74 @@
+"""`podcast demo`: the whole loop on this machine."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from cli.output import print_json
+from demo.check import check
+from demo.round import Demo, demo
+from demo.servers import free_port
+from podcast.errors import ServiceError
+
+FOLDER = Path(".podcast/demo")
+
+
+@click.command("demo")
+@click.option("--check", "check_", is_flag=True, help="Run the whole loop unattended, print one JSON object, and end.")
+@click.option("--port", type=int, help="Label Studio's port.  [default: 8080; any free one with --check]")
+@click.option("--ml-port", type=int, help="The ML backend's port.  [default: 9090; any free one with --check]")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), help=f"Where to keep everything.  [default: {FOLDER}]")
+@click.option(
+    "--audio",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of WAVs in place of the synthetic ones.",
+)
+def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Path | None, audio: Path | None) -> None:
+    """Start Label Studio and the ML backend with a demo round; Ctrl-C ends both.
+
+    Everything stays on this machine, in one folder. The next start goes on where this one ended.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    if check_:
+        with tempfile.TemporaryDirectory(prefix="podcast-demo-") as temporary:
+            place, ports = folder or Path(temporary), (port or free_port(), ml_port or free_port())
+            with demo(place, *ports, None, lambda words: click.echo(words, err=True)) as running:
+                result = check(running)
+        print_json(result)
+        raise SystemExit(0 if result["ok"] else 1)
+    with demo(folder or FOLDER, port or 8080, ml_port or 9090, audio, click.echo) as running:
+        _show(running)
+        try:
+            while True:
+                for child in running.children:
+                    child.check()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            click.echo("\nStopping …")
+        except ServiceError as error:
+            raise ServiceError(f"{error}. Everything was stopped; start the demo again to go on") from error
+
+
+def _show(running: Demo) -> None:
+    target, report = running.fill()
+    click.echo(
+        f"Round {running.round_name!r}: {report.counts['created']} sessions made, {report.counts['unchanged']} were there\n\n"
+        f"  Open   {running.server.url}/projects/{target.project_id}/data?labeling=1\n"
+        f"  Login  {running.account.email}\n"
+        f"  with   {running.account.password}\n\n"
+        f"For other commands in a second window:\n"
+        f"  export LABEL_STUDIO_URL={running.server.url} LABEL_STUDIO_API_KEY={running.account.token}\n"
+        f"  podcast export --round {running.round_name!r} --to labels\n\n"
+        "Ctrl-C ends the demo."
+    )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt

@@ -1,0 +1,114 @@
+"""The demo's folder, account and round."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from demo.servers import Account, Child, label_studio, ml_backend
+from demo.sessions import DemoSession, write_sessions
+from importers import IMPORTERS
+from importers.base import ReadOptions
+from podcast.errors import InputError
+from podcast.labelstudio.client import Server, audio_address
+from podcast.labelstudio.labels import LabelConfig
+from podcast.labelstudio.sync import Target, sync
+from podcast.model import Round
+from podcast.report import Report
+
+WORDS = (
+    "A demo of the annotation page: minutes of recording with a computer's guesses as boxes. "
+    "Correct them and submit. Nothing leaves this machine."
+)
+
+
+@dataclass(slots=True)
+class Demo:
+    """A running demo: both servers, and the account to log in with."""
+
+    server: Server
+    account: Account
+    children: list[Child]
+    ml_url: str
+    document_root: Path
+    audio: Path
+    truth: list[DemoSession]
+    round_name: str
+
+    @property
+    def target(self) -> Target:
+        """The round's project, made if it is not there."""
+        config = LabelConfig.load()
+        project, _ = self.server.ensure_project(Round(self.round_name, WORDS), config)
+        root = self.document_root
+        return Target(
+            self.server, project["id"], self.round_name, config, lambda item: audio_address(item.recording.audio_uri, root)
+        )
+
+    def fill(self) -> tuple[Target, Report]:
+        """Import the sessions, connect the ML backend, and let Label Studio retrieve its predictions."""
+        target, report = self.import_sessions()
+        self.server.ensure_local_files(target.project_id, self.audio)
+        self.server.ensure_ml_backend(target.project_id, self.ml_url)
+        self.server.retrieve_predictions(target.project_id)
+        return target, report
+
+    def import_sessions(self) -> tuple[Target, Report]:
+        """Import the demo's WAVs."""
+        target = self.target
+        return target, sync(target, IMPORTERS["wav-folder"](str(self.audio), ReadOptions(source_guid="rpi_orcasound_lab")))
+
+
+@contextmanager
+def demo(folder: Path, port: int, ml_port: int, audio: Path | None, say: Callable[[str], None]) -> Iterator[Demo]:
+    """Start both servers with their state below `folder`, for the time of the block.
+
+    `audio` is a folder of WAVs in place of the synthetic sessions. Raises InputError if a port is taken, if `audio` holds no WAV
+    or if another demo runs in `folder`.
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(folder))
+        if audio is None:
+            place, name, truth = folder / "files" / "audio", "Demo", write_sessions(str(folder / "files" / "audio"))
+        else:
+            place, name, truth = audio.resolve(), f"Demo {audio.resolve().name}", []
+            if not any(path.suffix.lower() == ".wav" for path in place.rglob("*")):
+                raise InputError(f"{audio}: holds no WAV")
+        account, root, url = _account(folder), place.parent, f"http://127.0.0.1:{port}"
+        ml_url = f"http://127.0.0.1:{ml_port}"
+        fresh = not (folder / "label-studio").exists()
+        say(f"Starting Label Studio ({'the first time takes about a minute' if fresh else 'a few seconds'}) …")
+        children = [
+            stack.enter_context(ml_backend(folder / "ml-backend", ml_port, url, root, account)),
+            stack.enter_context(label_studio(folder / "label-studio", port, root, account)),
+        ]
+        yield Demo(Server(url, account.token), account, children, ml_url, root, place, truth, name)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another demo runs in {folder}; stop it, or choose another folder with --dir") from error
+        yield
+
+
+def _account(folder: Path) -> Account:
+    """The account of this folder's Label Studio; its password is made up at the first start and kept beside it."""
+    path = folder / "account.json"
+    if not path.exists():
+        account = Account("demo@example.org", secrets.token_urlsafe(9), secrets.token_hex(20))
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(asdict(account)))
+        fresh.replace(path)
+    return Account(**json.loads(path.read_text()))
