@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.demo import demo_command
+from cli.doctor import doctor_command
 from cli.export import export_command
 from cli.import_ import import_command
 from cli.rounds import rounds_command
@@ -36,7 +37,7 @@ def cli() -> None:
     """Annotation rounds for orca calls: into Label Studio, pre-labelled, and out again."""
 
 
-for _command in (demo_command, import_command, tasks_command, export_command, rounds_command):
+for _command in (demo_command, doctor_command, import_command, tasks_command, export_command, rounds_command):
     cli.add_command(_command)
 
 

@@ -128,10 +128,15 @@ class Server:
         """Connect the ML backend at `url` to the project; True if it was made just now."""
         login: Json = {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password} if user else {}
         with self._clear_errors(hint=f"is the ML backend at {url} up, and may Label Studio reach it? Try `podcast doctor`"):
-            if any(backend.url == url for backend in self.sdk.ml.list(project=project_id)):
+            if any(backend["url"] == url for backend in self.ml_backends(project_id)):
                 return False
             self.sdk.ml.create(project=project_id, url=url, title="Orca calls", **login)
         return True
+
+    def ml_backends(self, project_id: int) -> list[Json]:
+        """The ML backends of a project; `state` is CO for connected."""
+        with self._clear_errors():
+            return [backend.dict() for backend in self.sdk.ml.list(project=project_id)]
 
     # Content
 

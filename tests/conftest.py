@@ -1,0 +1,80 @@
+"""Real parts for the tests: the data folder, one Label Studio and one ML backend for the whole run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demo.servers import Account, free_port, label_studio, ml_backend
+from podcast import audio
+from podcast.labelstudio.client import Server
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The real recordings and labels; tests that need them skip where they are absent."""
+    folder = Path(os.environ.get("PODCAST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set PODCAST_DATA")
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStudio:
+    """A running Label Studio: `audio` is a folder that it may serve."""
+
+    server: Server
+    account: Account
+    document_root: Path
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def audio(self) -> Path:
+        return self.document_root / "audio"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The settings that make `podcast` talk to it."""
+        return {
+            "LABEL_STUDIO_URL": self.url,
+            "LABEL_STUDIO_API_KEY": self.account.token,
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self.document_root),
+            "ML_BACKEND_URL": "",
+        }
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """One Label Studio for all tests; each makes rounds of its own."""
+    folder = tmp_path_factory.mktemp("studio")
+    account = Account("annotator@example.org", secrets.token_urlsafe(9), secrets.token_hex(20))
+    root, port = folder / "files", free_port()
+    (root / "audio").mkdir(parents=True)
+    with label_studio(folder / "label-studio", port, root, account):
+        yield LabelStudio(Server(f"http://127.0.0.1:{port}", account.token), account, root)
+
+
+@pytest.fixture(scope="session")
+def ml_backend_url(studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One ML backend under gunicorn with two workers, able to read what Label Studio serves."""
+    port = free_port()
+    with ml_backend(tmp_path_factory.mktemp("ml-backend"), port, studio.url, studio.document_root, studio.account):
+        yield f"http://127.0.0.1:{port}"
+
+
+def write_noise(path: Path, duration_s: float = 60.0, sample_rate: int = 8000, seed: int = 0) -> Path:
+    """A WAV of faint noise; another seed gives other audio."""
+    samples = np.random.default_rng(seed).normal(0, 0.01, (round(duration_s * sample_rate), 1)).astype(np.float32)
+    audio.write_wav(str(path), samples, sample_rate)
+    return path
