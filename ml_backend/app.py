@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
-from werkzeug.exceptions import BadRequest
 
 from ml_backend.metrics import LATENCY, MODEL, REQUESTS, exposition
 from ml_backend.model import OrcaCallModel, load_service, parse_config
@@ -52,10 +51,6 @@ def create_app() -> Flask:
     def refuse(error: InputError) -> tuple[Response, int]:
         return jsonify(error=str(error)), 400
 
-    @app.errorhandler(BadRequest)
-    def refuse_request(error: BadRequest) -> tuple[Response, int]:
-        return jsonify(error=error.description), 400
-
     @app.get("/")
     @app.get("/health")
     def health() -> Response:
@@ -95,7 +90,7 @@ def create_app() -> Flask:
 
 
 def _body() -> dict[str, Any]:
-    body = request.get_json(force=True)
+    body = request.get_json(force=True, silent=True)
     if not isinstance(body, dict):
-        raise InputError(f"expected a JSON object, not {type(body).__name__}")
+        raise InputError("the request's body must be a JSON object")
     return body

@@ -39,7 +39,7 @@ class Outcome(StrEnum):
     ADDED = "added"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class SoundEvent:
     """A stretch of one recording, in seconds from the recording's first sample, optionally bounded in frequency (Hz).
 
@@ -60,6 +60,13 @@ class SoundEvent:
             raise InputError(f"an event must have 0 <= start < end, not {self.start_s} to {self.end_s} s")
         if self.low_hz is not None and self.high_hz is not None and not 0 <= self.low_hz < self.high_hz:
             raise InputError(f"an event must have 0 <= low < high, not {self.low_hz} to {self.high_hz} Hz")
+
+    def __lt__(self, other: SoundEvent) -> bool:
+        """By start, then end, then frequencies; an event without frequencies comes first."""
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[float, ...]:
+        return tuple(-1.0 if number is None else number for number in (self.start_s, self.end_s, self.low_hz, self.high_hz))
 
     @property
     def duration_s(self) -> float:

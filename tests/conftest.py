@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +27,29 @@ def data() -> Path:
     return folder
 
 
-@dataclass(frozen=True, slots=True)
 class LabelStudio:
-    """A running Label Studio: `audio` is a folder that it may serve."""
+    """A running Label Studio that can be stopped and started again: `audio` is a folder that it may serve."""
 
-    server: Server
-    account: Account
-    document_root: Path
+    def __init__(self, folder: Path) -> None:
+        self.account = Account("annotator@example.org", secrets.token_urlsafe(9), secrets.token_hex(20))
+        self.document_root = folder / "files"
+        self.audio.mkdir(parents=True)
+        self._folder, self._port, self._stack = folder, free_port(), ExitStack()
 
     @property
     def url(self) -> str:
-        return self.server.url
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def server(self) -> Server:
+        return Server(self.url, self.account.token)
+
+    def start(self) -> None:
+        folder = self._folder / "label-studio"
+        self._stack.enter_context(label_studio(folder, self._port, self.document_root, self.account))
+
+    def stop(self) -> None:
+        self._stack.close()
 
     @property
     def audio(self) -> Path:
@@ -57,12 +69,12 @@ class LabelStudio:
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
     """One Label Studio for all tests; each makes rounds of its own."""
-    folder = tmp_path_factory.mktemp("studio")
-    account = Account("annotator@example.org", secrets.token_urlsafe(9), secrets.token_hex(20))
-    root, port = folder / "files", free_port()
-    (root / "audio").mkdir(parents=True)
-    with label_studio(folder / "label-studio", port, root, account):
-        yield LabelStudio(Server(f"http://127.0.0.1:{port}", account.token), account, root)
+    studio = LabelStudio(tmp_path_factory.mktemp("studio"))
+    try:
+        studio.start()
+        yield studio
+    finally:
+        studio.stop()
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def _predictions(name: str, server: Server, number: int) -> Iterator[Finding]:
     versions: Counter[str] = Counter()
     pairs: Counter[tuple[int, str]] = Counter()
     for prediction in server.predictions(number):
-        versions[prediction["model_version"]] += 1
+        versions[prediction["model_version"] or "undefined"] += 1
         pairs[(prediction["task"], prediction["model_version"])] += 1
     double = sum(count > 1 for count in pairs.values())
     good = not double and "undefined" not in versions
@@ -89,5 +89,5 @@ def _predictions(name: str, server: Server, number: int) -> Iterator[Finding]:
         f"{name}: predictions",
         good,
         listed + (f"; {double} sessions have two of one version" if double else ""),
-        "" if good else "import the source once more: it leaves one prediction a version",
+        "" if good else "delete those without a version; import the source once more: it leaves one prediction a version",
     )

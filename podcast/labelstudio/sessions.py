@@ -40,7 +40,7 @@ def from_task(task: Mapping[str, Any], config: LabelConfig, users: Mapping[int, 
     try:
         predictions = [item for item in task.get("predictions") or [] if isinstance(item, Mapping)]
         detections = tuple(item for prediction in predictions for item in from_prediction(prediction, config))
-        by_number = {item.get("id"): item for item in predictions}
+        by_number = {item["id"]: item for item in predictions if "id" in item}
         reviews = [
             from_annotation(item, data.get("duration_s"), config, users or {}, by_number.get(item.get("parent_prediction")))
             for item in task.get("annotations") or []

@@ -1,0 +1,252 @@
+"""Session to task JSON and back; and everything that Label Studio would swallow, refused by name."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podcast.errors import InputError
+from podcast.labelstudio.checks import validate_task
+from podcast.labelstudio.labels import LabelConfig
+from podcast.labelstudio.sessions import from_task
+from podcast.labelstudio.tasks import to_task
+from podcast.model import (
+    Annotation,
+    Certainty,
+    Detection,
+    ModelRun,
+    Outcome,
+    Recording,
+    Review,
+    ReviewState,
+    Session,
+    SoundEvent,
+)
+
+CONFIG = LabelConfig.load()
+RUN = ModelRun("energy", "1")
+
+
+def session(*detections: Detection, reviews: tuple[Review, ...] = ()) -> Session:
+    start = datetime(2017, 9, 27, 15, 26, tzinfo=UTC)
+    recording = Recording("https://x/a.wav", "rpi_orcasound_lab", start, 60.0, "ab" * 32, "/data/local-files/?d=audio/a.wav")
+    return Session("a", recording, "OS_9_27_2017_08_25_00_", "round1", detections, (RUN,), reviews)
+
+
+def task(**changes: Any) -> dict[str, Any]:
+    detections = [Detection(SoundEvent(start, start + 2.45), "Call", 0.9, RUN) for start in (1.0, 10.0)]
+    made = to_task(session(*detections), "/data/local-files/?d=audio/a.wav", CONFIG)
+    made["predictions"][0]["result"][0].update(changes)
+    return made
+
+
+events = st.builds(
+    lambda start, length, low, width: SoundEvent(
+        start / 1000, (start + length) / 1000, low, None if low is None else low + width
+    ),
+    st.integers(0, 57_000),
+    st.integers(1, 3000),
+    st.none() | st.integers(0, 9000),
+    st.integers(1, 9000),
+)
+detections_ = st.builds(
+    Detection,
+    events,
+    st.just("Call"),
+    st.floats(0, 1),
+    st.sampled_from([RUN, ModelRun("orcahello", "v1"), ModelRun("podcast")]),
+)
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20).map(str.strip)
+annotations_ = st.builds(
+    Annotation,
+    events,
+    st.just("Call"),
+    st.sampled_from(Certainty),
+    st.just(""),
+    st.just(Outcome.ADDED),
+    call_type=st.sampled_from(["", "S01", "Whistle"]),
+    note=words,
+)
+
+
+@given(st.lists(detections_, max_size=6), st.lists(annotations_, max_size=5), words)
+def test_a_session_survives_its_task(detections: list[Detection], annotations: list[Annotation], note: str) -> None:
+    state = ReviewState.CALLS if annotations else ReviewState.NO_CALLS
+    ordered = tuple(sorted(annotations, key=lambda item: item.event))
+    runs = tuple(sorted({RUN, *(item.model_run for item in detections)}))
+    original = replace(session(*sorted(detections), reviews=(Review("", state, ordered, note=note),)), model_runs=runs)
+    assert from_task(to_task(original, original.recording.audio_uri, CONFIG), CONFIG) == original
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"from_name": "labels"}, "from_name is 'labels'"),
+        ({"to_name": "sound"}, "to_name is 'sound'"),
+        ({"to_name": None}, "to_name must be text"),
+        ({"type": None}, "type must be text"),
+        ({"type": "choices"}, "type is 'choices'"),
+        ({"value": {"start": "1.0", "end": 2.0, "labels": ["Call"]}}, "value.start must be a number of seconds, not '1.0'"),
+        ({"value": {"start": 1.0, "end": 60.001, "labels": ["Call"]}}, "past the end of the recording at 60.0 s"),
+        ({"value": {"start": -0.1, "end": 2.0, "labels": ["Call"]}}, "0 <= start < end"),
+        ({"value": {"start": 2.0, "end": 2.0, "labels": ["Call"]}}, "0 <= start < end"),
+        ({"value": {"start": float("nan"), "end": 2.0, "labels": ["Call"]}}, "value.start must be a number"),
+        ({"value": {"start": 1.0, "end": 2.0, "labels": ["call"]}}, "labels are ['call']"),
+        ({"value": {"start": 1.0, "end": 2.0}}, "labels are None"),
+    ],
+)
+def test_what_the_server_would_swallow_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
+    bad = task(**changes)
+    with pytest.raises(InputError) as caught:
+        validate_task(bad, CONFIG)
+    assert words in str(caught.value)
+    assert "session a" in str(caught.value)
+    assert bad["predictions"][0]["result"][0]["id"] in str(caught.value)
+
+
+def test_two_regions_with_one_id_are_refused() -> None:
+    bad = task()
+    bad["predictions"][0]["result"][1]["id"] = bad["predictions"][0]["result"][0]["id"]
+    with pytest.raises(InputError, match="two regions have this id"):
+        validate_task(bad, CONFIG)
+
+
+def test_a_prediction_without_a_version_is_refused() -> None:
+    bad = task()
+    del bad["predictions"][0]["model_version"]
+    with pytest.raises(InputError, match="no model_version"):
+        validate_task(bad, CONFIG)
+
+
+def test_a_box_that_overshoots_the_recording_a_little_ends_with_it() -> None:
+    made = to_task(session(Detection(SoundEvent(58.0, 60.05), "Call", 0.5, RUN)), "x", CONFIG)
+    assert made["predictions"][0]["result"][0]["value"]["end"] == 60.0
+    with pytest.raises(InputError, match="past the end"):
+        to_task(session(Detection(SoundEvent(58.0, 60.2), "Call", 0.5, RUN)), "x", CONFIG)
+
+
+def test_an_unknown_label_is_refused() -> None:
+    with pytest.raises(InputError, match="label 'Humpback'"):
+        to_task(session(Detection(SoundEvent(1, 2), "Humpback", 0.5, RUN)), "x", CONFIG)
+
+
+def annotated(result: list[Any], **more: Any) -> dict[str, Any]:
+    """An exported task as Label Studio writes it, with two predicted boxes, 1.0 to 3.45 s and 10.0 to 12.45 s."""
+    made = task()
+    prediction = {**made["predictions"][0], "id": 7}
+    annotation = {
+        "id": 1,
+        "completed_by": 3,
+        "result": result,
+        "was_cancelled": False,
+        "ground_truth": False,
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "prediction": prediction,
+        "parent_prediction": 7,
+        **more,
+    }
+    return {"id": 5, "data": made["data"], "predictions": [7], "annotations": [annotation]}
+
+
+def regions() -> list[Any]:
+    return copy.deepcopy(task()["predictions"][0]["result"])
+
+
+def answer(value: str) -> dict[str, Any]:
+    return {"id": "x", "from_name": "review", "to_name": "audio", "type": "choices", "value": {"choices": [value]}}
+
+
+@pytest.mark.parametrize(
+    ("result", "more", "state"),
+    [
+        (regions(), {}, ReviewState.CALLS),
+        ([], {}, ReviewState.NO_CALLS),
+        ([answer("No calls")], {}, ReviewState.NO_CALLS),
+        ([answer("Not sure")], {}, ReviewState.UNSURE),
+        ([answer("Not looked at")], {}, ReviewState.UNREVIEWED),
+        ([*regions(), answer("Not sure")], {}, ReviewState.UNSURE),
+        # Boxes and "no calls" contradict each other: neither a positive nor a negative may come of it.
+        ([*regions(), answer("No calls")], {}, ReviewState.UNSURE),
+        (regions(), {"was_cancelled": True}, ReviewState.SKIPPED),
+        ([], {"was_cancelled": True}, ReviewState.SKIPPED),
+        ([answer("An answer that a maintainer added")], {}, ReviewState.UNSURE),
+    ],
+)
+def test_review_states_are_kept_apart(result: list[Any], more: dict[str, Any], state: ReviewState) -> None:
+    assert from_task(annotated(result, **more), CONFIG).review_state is state
+
+
+def test_no_submission_is_unreviewed_even_with_a_draft() -> None:
+    exported = {**annotated([]), "annotations": [], "drafts": [4]}
+    assert from_task(exported, CONFIG).review_state is ReviewState.UNREVIEWED
+
+
+def test_what_became_of_each_prediction() -> None:
+    moved, deleted = regions()
+    moved["value"]["start"] = 0.8765432
+    added = {**deleted, "id": "new", "origin": "manual"}
+    added["value"] = {"start": 20.0004, "end": 21.0006, "channel": 0, "labels": ["Uncertain call"]}
+    review = from_task(annotated([moved, added]), CONFIG, {3: "v@example.org"}).reviews[0]
+    assert review.annotator == "v@example.org"
+    assert [(item.event.start_s, item.event.end_s, item.outcome, item.certainty) for item in review.annotations] == [
+        (0.877, 3.45, Outcome.MOVED, Certainty.CERTAIN),
+        (20.0, 21.001, Outcome.ADDED, Certainty.UNCERTAIN),
+    ]
+    assert [item.event.start_s for item in review.rejected] == [10.0]
+    assert review.annotations[0].detection and review.annotations[0].detection.event.start_s == 1.0
+
+
+def test_a_prediction_that_was_not_copied_is_looked_up() -> None:
+    exported = annotated(regions()[1:], prediction={})
+    assert from_task(exported, CONFIG).reviews[0].rejected == ()
+    exported["predictions"] = [{**task()["predictions"][0], "id": 7}]
+    assert [item.event.start_s for item in from_task(exported, CONFIG).reviews[0].rejected] == [1.0]
+
+
+def test_an_accepted_box_that_keeps_its_times_is_accepted_whatever_origin_says() -> None:
+    kept = {**regions()[0], "origin": "prediction-changed"}
+    assert from_task(annotated([kept]), CONFIG).reviews[0].annotations[0].outcome is Outcome.ACCEPTED
+
+
+def test_reviews_come_oldest_first_and_a_later_skip_hides_nothing() -> None:
+    exported = annotated(regions())
+    first = exported["annotations"][0]
+    skip = {**first, "id": 2, "was_cancelled": True, "updated_at": "2026-02-01T00:00:00Z"}
+    earlier = {**first, "id": 9, "result": [], "updated_at": "2025-01-01T00:00:00Z"}
+    exported["annotations"] = [skip, first, earlier]
+    found = from_task(exported, CONFIG)
+    assert [review.state for review in found.reviews] == [ReviewState.NO_CALLS, ReviewState.CALLS, ReviewState.SKIPPED]
+    assert found.review_state is ReviewState.CALLS
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda item: item["data"].pop("session_id"), "data.session_id is missing"),
+        (lambda item: item.pop("data"), "data.session_id is missing"),
+        (lambda item: item["annotations"][0]["result"][0]["value"].update(start="1"), "times are text"),
+        (lambda item: item["annotations"][0]["result"][0]["value"].update(end=61.0), "past the end of the recording"),
+        (lambda item: item["annotations"][0]["result"][0].pop("value"), "not shaped as Label Studio exports it"),
+        (lambda item: item["annotations"][0]["result"][0]["value"].update(labels=[]), "expected one label"),
+    ],
+)
+def test_a_damaged_export_names_the_task(break_it: Any, words: str) -> None:
+    exported = annotated(regions())
+    break_it(exported)
+    with pytest.raises(InputError, match="task 5") as caught:
+        from_task(exported, CONFIG)
+    assert words in str(caught.value)
+
+
+def test_a_configuration_without_a_control_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"mine.xml: a <Choices> with perRegion is missing"):
+        LabelConfig.parse(CONFIG.xml.replace('perRegion="true"', ""), "mine.xml")
+    with pytest.raises(InputError, match=r"mine.xml: not XML"):
+        LabelConfig.parse("<View>", "mine.xml")

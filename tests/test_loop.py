@@ -1,0 +1,423 @@
+"""The loop through the command line against a real Label Studio, undisturbed and disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import cli
+from demo.servers import free_port
+from podcast.labelstudio.client import Server
+from podcast.labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
+from podcast.labelstudio.sync import Target, sync
+from podcast.model import Recording, Session
+from tests.conftest import ROOT, LabelStudio, write_noise
+
+# The boxes of the real load file `example-load.json`, and the same to the millisecond.
+REAL_BOXES = [(24.499999999999996, 0.649), (39.2, 0.689), (53.90000000000002, 0.868), (56.35000000000002, 0.888)]
+EXPECTED = [(24.5, 2.45), (39.2, 2.45), (53.9, 2.45), (56.35, 2.45)]
+NAME = "OS_9_27_2017_08_25_00__0001"
+
+Podcast = Callable[..., Result]
+
+
+@pytest.fixture
+def podcast(studio: LabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Podcast:
+    """Runs a `podcast` command with the settings of the test's Label Studio."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, **env: str) -> Result:
+        return CliRunner().invoke(cli, [str(word) for word in words], env={**studio.env, **env})
+
+    return run
+
+
+@pytest.fixture
+def round_name(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)[:45]
+
+
+def load_file(folder: Path, name: str = NAME, boxes: list[tuple[float, float]] | None = None, **more: Any) -> Path:
+    content = {
+        "uri": f"https://podcaststorage.blob.core.windows.net/orcasoundlabchunked/{name}.wav",
+        "absolute_time": "OS_9_27_2017_08_25_00_",
+        "source_guid": "rpi_orcasound_lab",
+        "annotations": [
+            {"start_time_s": start, "duration_s": 2.45, "confidence": confidence}
+            for start, confidence in (REAL_BOXES if boxes is None else boxes)
+        ],
+        "backend_state": {"written": 99, "remaining": 13},
+        **more,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def counts(result: Result) -> tuple[int, int, int, int]:
+    found = json.loads(result.stdout)
+    return found["created"], found["updated"], found["unchanged"], found["refused"]
+
+
+def project_of(studio: LabelStudio, round_name: str) -> int:
+    project = studio.server.find_project(round_name)
+    assert project
+    return int(project["id"])
+
+
+def submit_unchanged(server: Server, project: int) -> None:
+    for prediction in server.predictions(project):
+        answer = {"result": prediction["result"], "parent_prediction": prediction["id"], "was_cancelled": False}
+        server.add_annotation(prediction["task"], answer)
+
+
+def test_the_real_load_file_comes_back_to_the_millisecond(
+    podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path
+) -> None:
+    folder = studio.audio / round_name
+    write_noise(folder / f"{NAME}.wav")
+    source = load_file(tmp_path)
+    assert counts(podcast("import", source, "--round", round_name, "--audio", folder, "--json")) == (1, 0, 0, 0)
+    project = project_of(studio, round_name)
+    submit_unchanged(studio.server, project)
+    result = podcast("export", "--round", round_name, "--to", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "out" / f"{NAME}.json").read_text())
+    assert [(box["start_s"], box["duration_s"]) for box in written["annotations"]] == EXPECTED
+    assert list(written) == ["uri", "absolute_time", "source_guid", "annotations"]
+    assert written["uri"].startswith("https://podcaststorage.blob.core.windows.net/")
+    # The page can play it: Label Studio serves ranges of the file.
+    ((_, data),) = studio.server.tasks(project)
+    assert studio.server.reaches_audio(data["audio"])
+
+
+def test_the_second_run_writes_nothing(podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
+    for number in range(3):
+        load_file(tmp_path / "in", f"OS_9_27_2017_08_25_00__000{number}")
+    rounds = tmp_path / "rounds.yaml"
+    rounds.write_text("round_info:\n  default: {text: Listen well.}\n")
+    command = ("import", tmp_path / "in", "--round", round_name, "--rounds-file", rounds, "--json")
+    assert counts(podcast(*command)) == (3, 0, 0, 0)
+    project = project_of(studio, round_name)
+    before = _everything(studio, project)
+    assert counts(podcast(*command)) == (0, 0, 3, 0)
+    assert _everything(studio, project) == before
+    assert studio.server.project(project)["description"] == "Listen well."
+
+
+def _everything(studio: LabelStudio, project: int) -> str:
+    tasks = list(studio.server.sdk.tasks.list(project=project, fields="all"))
+    predictions = [{**item, "created_ago": ""} for item in studio.server.predictions(project)]
+    settled = [{key: value for key, value in task.dict().items() if key != "predictions"} for task in tasks]
+    return json.dumps([settled, predictions], default=str, sort_keys=True)
+
+
+def test_better_predictions_replace_those_of_their_version_and_no_annotation(
+    podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path
+) -> None:
+    def run(boxes: list[tuple[float, float]], version: str) -> tuple[int, int, int, int]:
+        source = load_file(tmp_path, boxes=boxes, model_guid=version)
+        return counts(podcast("import", source, "--round", round_name, "--json"))
+
+    assert run([(1.0, 0.5)], "FastAI") == (1, 0, 0, 0)
+    project = project_of(studio, round_name)
+    submit_unchanged(studio.server, project)
+    (task_id,) = [number for number, _ in studio.server.tasks(project)]
+    annotation = studio.server.annotations(task_id)[0]
+    assert run([(2.0, 0.6), (5.0, 0.7)], "FastAI") == (0, 1, 0, 0)
+    assert run([(9.0, 0.9)], "VGGish") == (0, 1, 0, 0)
+    assert run([(9.0, 0.9)], "VGGish") == (0, 0, 1, 0)
+    stored = {
+        item["model_version"]: [region["value"]["start"] for region in item["result"]]
+        for item in studio.server.predictions(project)
+    }
+    assert stored == {"FastAI": [2.0, 5.0], "VGGish": [9.0]}
+    after = studio.server.annotations(task_id)
+    assert [item["result"] for item in after] == [annotation["result"]]
+    assert after[0]["updated_at"] == annotation["updated_at"]
+    # Two predictions of one version, as a backend's wrong version leaves them, become one.
+    extra = next(item for item in studio.server.predictions(project) if item["model_version"] == "VGGish")
+    copy = {key: extra[key] for key in ("task", "result", "score", "model_version")}
+    studio.server.import_predictions(project, [copy])
+    assert run([(9.0, 0.9)], "VGGish") == (0, 1, 0, 0)
+    assert len(list(studio.server.predictions(project))) == 2
+
+
+def test_other_audio_of_the_same_name_is_refused(podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
+    folder = studio.audio / round_name
+    write_noise(folder / f"{NAME}.wav", seed=1)
+    command = ("import", load_file(tmp_path), "--round", round_name, "--audio", folder, "--json")
+    assert counts(podcast(*command)) == (1, 0, 0, 0)
+    write_noise(folder / f"{NAME}.wav", seed=2)
+    result = podcast(*command)
+    assert (counts(result), result.exit_code) == ((0, 0, 0, 1), 2)
+    assert "sha256 differs" in result.stdout
+
+
+def test_a_damaged_wav_is_refused_and_the_mended_one_comes_in_later(
+    podcast: Podcast, studio: LabelStudio, round_name: str
+) -> None:
+    folder = studio.audio / round_name
+    write_noise(folder / "good.wav", 2.0)
+    (folder / "bad.wav").write_bytes(b"RIFFxxxx")
+    result = podcast("import", folder, "--round", round_name)
+    assert result.exit_code == 2
+    assert "1 created, 0 updated, 0 unchanged, 1 refused" in result.stdout
+    assert "bad.wav" in result.stderr and "not readable as audio" in result.stderr
+    write_noise(folder / "bad.wav", 2.0)
+    assert counts(podcast("import", folder, "--round", round_name, "--json")) == (1, 0, 1, 0)
+
+
+def test_submitted_files_become_annotations_once_and_never_over_a_person_s(
+    podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path
+) -> None:
+    load_file(tmp_path / "PREDICTIONS")
+    submitted = {**json.loads(load_file(tmp_path / "ANNOTATIONS").read_text()), "annotations": [{"start_s": 3, "duration_s": 1}]}
+    del submitted["backend_state"]
+    path = tmp_path / "ANNOTATIONS" / f"{NAME}.json"
+    path.write_text(json.dumps(submitted))
+    assert counts(podcast("import", tmp_path / "PREDICTIONS", "--round", round_name, "--json")) == (1, 0, 0, 0)
+    annotations = ("import", tmp_path / "ANNOTATIONS", "--round", round_name, "--json")
+    assert counts(podcast(*annotations)) == (0, 1, 0, 0)
+    assert counts(podcast(*annotations)) == (0, 0, 1, 0)
+    path.write_text(json.dumps({**submitted, "annotations": []}))
+    result = podcast(*annotations)
+    assert (counts(result), result.exit_code) == ((0, 0, 0, 1), 2)
+    podcast("export", "--round", round_name, "--to", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / f"{NAME}.json").read_text())["annotations"] == [{"start_s": 3.0, "duration_s": 1.0}]
+
+
+def test_the_task_file_and_the_import_make_the_same_tasks(
+    podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path
+) -> None:
+    folder = studio.audio / round_name
+    write_noise(folder / f"{NAME}.wav")
+    source = load_file(tmp_path)
+    assert podcast("tasks", source, "--round", round_name, "--audio", folder, "-o", tmp_path / "t.json").exit_code == 0
+    project = studio.server.sdk.projects.create(title=round_name, label_config=LABEL_CONFIG_PATH.read_text()).id
+    studio.server.import_tasks(project, json.loads((tmp_path / "t.json").read_text()))
+    assert counts(podcast("import", source, "--round", round_name, "--audio", folder, "--json")) == (0, 0, 1, 0)
+
+
+def test_export_states_annotators_and_files(podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
+    for number in range(4):
+        load_file(tmp_path / "in", f"OS_9_27_2017_08_25_00__000{number}")
+    podcast("import", tmp_path / "in", "--round", round_name)
+    project, server = project_of(studio, round_name), studio.server
+    calls, empty, skipped, _ = [number for number, _ in server.tasks(project)]
+    (prediction,) = [item for item in server.predictions(project) if item["task"] == calls]
+    server.add_annotation(calls, {"result": prediction["result"], "parent_prediction": prediction["id"]})
+    server.add_annotation(empty, {"result": []})
+    server.add_annotation(skipped, {"result": prediction["result"], "was_cancelled": True})
+    result = podcast("export", "--round", round_name, "--to", tmp_path / "live", "--annotator", studio.account.email, "--json")
+    found = json.loads(result.stdout)
+    assert {key: found[key] for key in ("written", "no_calls", "skipped", "unsure", "unreviewed", "refused")} == {
+        "written": 2, "no_calls": 1, "skipped": 1, "unsure": 0, "unreviewed": 1, "refused": 0,
+    }  # fmt: skip
+    (tmp_path / "export.json").write_text(json.dumps(list(server.export(project))))
+    # Offline: no server at this address, no key.
+    offline = {"LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": ""}
+    assert podcast("export", "--file", tmp_path / "export.json", "--to", tmp_path / "offline", **offline).exit_code == 0
+    contents = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("live", "offline")]
+    assert contents[0] == contents[1]
+    assert sorted(contents[0]) == [f"OS_9_27_2017_08_25_00__000{number}.json" for number in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "begins with '['"),
+        ("{}", "begins with '['"),
+        ("[3]", "a list of tasks, but found int"),
+        ('[{"id": 3', "not Label Studio's"),
+    ],
+)
+def test_a_file_that_is_no_export(podcast: Podcast, tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "export.json"
+    path.write_text(content)
+    result = podcast("export", "--file", path, "--to", tmp_path / "out")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert words in result.stderr and str(path) in result.stderr
+
+
+def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
+    podcast("import", load_file(tmp_path), "--round", round_name)
+    project = project_of(studio, round_name)
+    submit_unchanged(studio.server, project)
+    (row,) = [row for row in json.loads(podcast("rounds", "--json").stdout)["rounds"] if row["round"] == round_name]
+    assert (row["sessions"], row["reviewed"], row["predictions"]) == (1, 1, 1)
+    assert round_name[:10] in podcast("rounds", COLUMNS="200").stdout
+    result = podcast("doctor", "--round", round_name, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["ok"]) == (0, True)
+    # A synced storage makes a second set of tasks; an old backend leaves predictions without a version.
+    ((number, data),) = studio.server.tasks(project)
+    studio.server.import_tasks(project, [{"data": data}])
+    studio.server.sdk.predictions.create(task=number, result=[])
+    result = podcast("doctor", "--round", round_name)
+    assert result.exit_code == 1
+    assert f"1 of them twice: {NAME}" in result.stdout and "undefined: 1" in result.stdout
+    result = podcast("import", load_file(tmp_path), "--round", round_name)
+    assert result.exit_code == 2 and f"holds session '{NAME}' twice" in result.stderr
+
+
+class TestFaults:
+    def test_label_studio_away(self, podcast: Podcast, tmp_path: Path) -> None:
+        result = podcast("import", load_file(tmp_path), "--round", "r", LABEL_STUDIO_URL=f"http://127.0.0.1:{free_port()}")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "does not answer" in result.stderr and "is it running?" in result.stderr
+
+    def test_a_wrong_key_and_no_key(self, podcast: Podcast) -> None:
+        for key, words in (("0" * 40, "refuses the key"), ("", "LABEL_STUDIO_API_KEY")):
+            result = podcast("rounds", LABEL_STUDIO_API_KEY=key)
+            assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+            assert words in result.stderr
+
+    def test_unknown_rounds_and_projects(self, podcast: Podcast, tmp_path: Path) -> None:
+        result = podcast("export", "--round", "nowhere", "--to", tmp_path)
+        assert result.exit_code == 2 and "no round 'nowhere'" in result.stderr
+        result = podcast("import", load_file(tmp_path), "--round", "r", "--project", "99999")
+        assert result.exit_code == 2 and "no project 99999" in result.stderr
+
+    def test_the_ml_backend_away(
+        self, podcast: Podcast, studio: LabelStudio, ml_backend_url: str, round_name: str, tmp_path: Path
+    ) -> None:
+        source = load_file(tmp_path)
+        result = podcast("import", source, "--round", round_name, ML_BACKEND_URL=f"http://127.0.0.1:{free_port()}")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert "the sessions are in Label Studio, but not the ML backend" in result.stderr
+        result = podcast("import", source, "--round", round_name, "--json", ML_BACKEND_URL=ml_backend_url)
+        assert (counts(result), result.exit_code) == ((0, 0, 1, 0), 0)
+        assert [item["url"] for item in studio.server.ml_backends(project_of(studio, round_name))] == [ml_backend_url]
+
+    def test_a_connection_cut_after_the_server_took_the_tasks(self, studio: LabelStudio, round_name: str) -> None:
+        project = studio.server.sdk.projects.create(title=round_name, label_config=LABEL_CONFIG_PATH.read_text()).id
+        with _CuttingProxy(studio.url, b"/import") as proxy:
+            report = sync(_target(Server(proxy.url, studio.account.token), project), _sessions(50))
+        assert proxy.cuts == 1
+        assert report.counts["created"] == 50
+        assert sorted(data["session_id"] for _, data in studio.server.tasks(project)) == [f"s{n:05d}" for n in range(50)]
+
+    def test_label_studio_restarting_in_the_middle(self, studio: LabelStudio, round_name: str) -> None:
+        project = studio.server.sdk.projects.create(title=round_name, label_config=LABEL_CONFIG_PATH.read_text()).id
+        restart = threading.Thread(target=studio.start)
+
+        def sessions() -> Iterator[Session]:
+            for number, session in enumerate(_sessions(1500)):
+                if number == 1200:
+                    studio.stop()
+                    restart.start()
+                yield session
+
+        report = sync(_target(studio.server, project), sessions())
+        restart.join()
+        assert report.counts["created"] == 1500
+        names = [data["session_id"] for _, data in studio.server.tasks(project)]
+        assert (len(names), len(set(names))) == (1500, 1500)
+
+    def test_ctrl_c_in_the_middle_and_again(self, podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
+        for number in range(2500):
+            load_file(tmp_path / "in", f"s{number:05d}", boxes=[(1.0, 0.5)])
+        words = [sys.executable, "-m", "cli.main", "import", str(tmp_path / "in"), "--round", round_name]
+        process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, **studio.env}, stderr=subprocess.PIPE, text=True)
+        while not (project := studio.server.find_project(round_name)) or not project["task_number"]:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130 and "run the same command again" in errors
+        result = podcast("import", tmp_path / "in", "--round", round_name, "--json")
+        created, updated, unchanged, refused = counts(result)
+        assert created and unchanged and (created + unchanged, updated, refused) == (2500, 0, 0)
+        names = [data["session_id"] for _, data in studio.server.tasks(project["id"])]
+        assert (len(names), len(set(names))) == (2500, 2500)
+
+    def test_a_full_disk_on_export(self, podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
+        podcast("import", load_file(tmp_path), "--round", round_name)
+        project = project_of(studio, round_name)
+        submit_unchanged(studio.server, project)
+        (tmp_path / "export.json").write_text(json.dumps(list(studio.server.export(project))))
+        words = [
+            sys.executable,
+            "-m",
+            "cli.main",
+            "export",
+            "--file",
+            str(tmp_path / "export.json"),
+            "--to",
+            str(tmp_path / "out"),
+        ]
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / f"{NAME}.json").write_text("an earlier export")
+        # A limit on the size of files stands for a full disk: the write fails in the middle in the same way.
+        result = subprocess.run(
+            words, cwd=ROOT, capture_output=True, text=True, check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
+        )  # fmt: skip
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
+        assert f"{NAME}.json: cannot be written" in result.stderr
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{NAME}.json"]
+        assert (tmp_path / "out" / f"{NAME}.json").read_text() == "an earlier export"
+        assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0
+        assert len(json.loads((tmp_path / "out" / f"{NAME}.json").read_text())["annotations"]) == 4
+
+
+def _sessions(count: int) -> Iterator[Session]:
+    for number in range(count):
+        yield Session(f"s{number:05d}", Recording(f"https://x/s{number:05d}.wav", duration_s=60.0), "s")
+
+
+def _target(server: Server, project: int) -> Target:
+    return Target(server, project, "r", LabelConfig.load(), lambda session: session.recording.uri)
+
+
+class _CuttingProxy:
+    """Passes everything on to a server, but cuts the connection instead of giving the answer to the first `marked` request."""
+
+    def __init__(self, url: str, marked: bytes) -> None:
+        self._port, self._marked, self.cuts = int(url.rsplit(":", 1)[1]), marked, 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> _CuttingProxy:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+            cut = threading.Event()
+
+            def requests() -> None:
+                while block := client.recv(65536):
+                    if block.startswith(b"POST") and self._marked in block.split(b"\r\n")[0] and not self.cuts:
+                        self.cuts += 1
+                        cut.set()
+                    server.sendall(block)
+
+            threading.Thread(target=requests, daemon=True).start()
+            while block := server.recv(65536):
+                if cut.is_set():
+                    return
+                client.sendall(block)
