@@ -35,6 +35,7 @@ class LabelStudio:
         self.document_root = folder / "files"
         self.audio.mkdir(parents=True)
         self._folder, self._port, self._stack = folder, free_port(), ExitStack()
+        self.running = False
 
     @property
     def url(self) -> str:
@@ -47,9 +48,11 @@ class LabelStudio:
     def start(self) -> None:
         folder = self._folder / "label-studio"
         self._stack.enter_context(label_studio(folder, self._port, self.document_root, self.account))
+        self.running = True
 
     def stop(self) -> None:
         self._stack.close()
+        self.running = False
 
     @property
     def audio(self) -> Path:

@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -312,17 +314,22 @@ class TestFaults:
 
     def test_label_studio_restarting_in_the_middle(self, studio: LabelStudio, round_name: str) -> None:
         project = studio.server.sdk.projects.create(title=round_name, label_config=LABEL_CONFIG_PATH.read_text()).id
-        restart = threading.Thread(target=studio.start)
+        halfway = threading.Event()
 
         def sessions() -> Iterator[Session]:
             for number, session in enumerate(_sessions(1500)):
                 if number == 1200:
-                    studio.stop()
-                    restart.start()
+                    halfway.set()
+                    while studio.running:
+                        time.sleep(0.01)
                 yield session
 
-        report = sync(_target(studio.server, project), sessions())
-        restart.join()
+        with ThreadPoolExecutor(1) as pool:
+            importing = pool.submit(sync, _target(studio.server, project), sessions())
+            halfway.wait()
+            studio.stop()
+            studio.start()
+            report = importing.result()
         assert report.counts["created"] == 1500
         names = [data["session_id"] for _, data in studio.server.tasks(project)]
         assert (len(names), len(set(names))) == (1500, 1500)
@@ -333,7 +340,7 @@ class TestFaults:
         words = [sys.executable, "-m", "cli.main", "import", str(tmp_path / "in"), "--round", round_name]
         process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, **studio.env}, stderr=subprocess.PIPE, text=True)
         while not (project := studio.server.find_project(round_name)) or not project["task_number"]:
-            assert process.poll() is None
+            assert process.poll() is None, process.stderr and process.stderr.read()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130 and "run the same command again" in errors
@@ -419,5 +426,6 @@ class _CuttingProxy:
             threading.Thread(target=requests, daemon=True).start()
             while block := server.recv(65536):
                 if cut.is_set():
+                    client.shutdown(socket.SHUT_RDWR)
                     return
                 client.sendall(block)
