@@ -21,7 +21,14 @@ from podcast.settings import load_settings
 @click.option("--file", "export_file", metavar="URI", help="Label Studio's own JSON export, in place of --round.")
 @click.option("--project", type=int, help="Number of the project, if it is not found by its title.")
 @click.option("--to", required=True, metavar="URI", help="Folder to write to.")
-@click.option("--format", "export_format", type=click.Choice(sorted(EXPORTERS)), default="podcast-json", show_default=True)
+@click.option(
+    "--format",
+    "export_format",
+    type=click.Choice(sorted(EXPORTERS)),
+    default="podcast-json",
+    show_default=True,
+    help="What to write.",
+)
 @click.option(
     "--annotator",
     default="latest",

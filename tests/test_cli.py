@@ -1,0 +1,105 @@
+"""The command line as a newcomer meets it: help, the README, bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli.main import cli
+from tests.conftest import ROOT, write_noise
+
+COMMANDS = sorted(cli.commands)
+README = (ROOT / "README.md").read_text()
+
+
+def run(*words: object, **env: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli, [str(word) for word in words], env={"LABEL_STUDIO_API_KEY": "", **env})
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_is_in_the_readme(name: str) -> None:
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert f"`podcast {name}" in README
+    command = cli.commands[name]
+    assert command.help and command.help[0].isupper()
+    for option in (item for item in command.params if isinstance(item, click.Option)):
+        assert option.help, f"{name} {option.opts} has no help"
+        assert option.opts[-1] in out
+
+
+def test_the_contract_s_options_are_there() -> None:
+    """The command line that other tools call, as the design fixes it."""
+    contract = {
+        "demo": ["--check", "--port", "--ml-port", "--dir"],
+        "import": ["--round", "--from", "--audio", "--project"],
+        "tasks": ["-o"],
+        "export": ["--round", "--to", "--format", "--file"],
+        "rounds": [],
+        "doctor": [],
+    }
+    for name, options in contract.items():
+        known = {word for item in cli.commands[name].params for word in item.opts}
+        assert known.issuperset(options), (name, known)
+
+
+def test_commands_in_the_readme_exist() -> None:
+    for name in re.findall(r"^\.venv/bin/podcast (\S+)", README, re.MULTILINE):
+        assert name in COMMANDS, name
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["tasks", "nowhere.json", "-o", "out.json"], "nowhere.json: there is no such file"),
+        (["tasks", "nowhere", "-o", "out.json"], "nowhere: there is no such folder"),
+        (["tasks", ".", "-o", "out.json"], "holds neither session JSON nor WAVs"),
+        (["tasks", "gopher://x", "-o", "out.json"], "addresses of this kind cannot be read"),
+        (["export", "--to", "out"], "name either --round or --file"),
+        (["export", "--to", "out", "--round", "r", "--file", "f"], "name either --round or --file"),
+        (["rounds"], "LABEL_STUDIO_API_KEY"),
+        (["import", "x.json", "--round", "r"], "x.json: there is no such file"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_is_wrong(
+    words: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, errors = run(*words)
+    assert status in (1, 2)
+    assert (out, errors.count("\n")) == ("", 1), errors
+    assert errors.startswith("error: ") and reason in errors
+
+
+def test_a_wrong_setting_is_named() -> None:
+    status, _, errors = run("rounds", ML_CACHE_MAX_ENTRIES="many")
+    assert status == 2 and "ML_CACHE_MAX_ENTRIES" in errors
+
+
+def test_tasks_without_server_or_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    box = {"start_time_s": 1.0, "duration_s": 2.45, "confidence": 0.9}
+    for name, uri in (("a", "https://x/a.wav"), ("b", "wav\\b.wav")):
+        Path(f"{name}.json").write_text(json.dumps({"uri": uri, "annotations": [box]}))
+    Path("c.json").write_text("{")
+    status, out, errors = run("tasks", ".", "-o", "tasks.json", "--round", "round1", "--json", "--audio", tmp_path / "wavs")
+    assert status == 2 and not errors
+    assert (json.loads(out)["written"], json.loads(out)["refused"]) == (2, 1)
+    first, second = json.loads(Path("tasks.json").read_text())
+    assert [task["data"]["audio"] for task in (first, second)] == [f"/data/local-files/?d=wavs/{name}.wav" for name in "ab"]
+    assert (first["data"]["uri"], second["data"]["uri"]) == ("https://x/a.wav", "wav\\b.wav")
+    assert first["data"]["round"] == "round1"
+
+
+def test_audio_that_label_studio_cannot_serve_is_refused(tmp_path: Path) -> None:
+    write_noise(tmp_path / "wavs" / "a.wav", 1.0)
+    status, _, errors = run(
+        "tasks", tmp_path / "wavs", "-o", tmp_path / "t.json", LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=str(tmp_path / "other")
+    )
+    assert status == 2 and "must lie in a folder below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT" in errors
