@@ -167,21 +167,18 @@ class Server:
         with self._stream("/api/predictions/", scope) as body:
             yield from ijson.items(body, "item", use_float=True)
 
+    def import_tasks(self, project_id: int, tasks: list[Json]) -> None:
+        """One import request, tried once."""
+        self._post(f"/api/projects/{project_id}/import", tasks)
+
     def import_predictions(self, project_id: int, predictions: list[Json]) -> None:
-        """Add predictions, each naming its `task`, in one request."""
-        with self._clear_errors():
-            answer = self.http.post(f"/api/projects/{project_id}/import/predictions", json=predictions, headers=self._headers())
-            answer.raise_for_status()
+        """Add predictions, each naming its `task`, in one request, tried once."""
+        self._post(f"/api/projects/{project_id}/import/predictions", predictions)
 
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete one prediction; annotations made from it keep their own copy."""
         with self._clear_errors():
             self.sdk.predictions.delete(prediction_id)
-
-    def import_tasks(self, project_id: int, tasks: list[Json]) -> None:
-        """One import request, tried once."""
-        with self._clear_errors():
-            self.sdk.projects.import_tasks(project_id, request=tasks, request_options={"max_retries": 0})
 
     def export(self, project_id: int, *, with_predictions: bool = False) -> Iterator[Json]:
         """Every task that has an annotation, streamed from Label Studio's own JSON export.
@@ -201,14 +198,8 @@ class Server:
 
     def retrieve_predictions(self, project_id: int) -> None:
         """Label Studio's "Retrieve predictions" for every task: it asks the ML backend about those that lack its version."""
-        with self._clear_errors():
-            answer = self.http.post(
-                "/api/dm/actions",
-                params={"id": "retrieve_tasks_predictions", "project": project_id},
-                json={"selectedItems": {"all": True, "excluded": []}},
-                headers=self._headers(),
-            )
-            answer.raise_for_status()
+        everything = {"selectedItems": {"all": True, "excluded": []}}
+        self._post(f"/api/dm/actions?id=retrieve_tasks_predictions&project={project_id}", everything)
 
     def reaches_audio(self, address: str) -> bool:
         """Whether the page will get the audio: Label Studio answers a ranged request for it with 206."""
@@ -227,6 +218,11 @@ class Server:
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = self.sdk._client_wrapper.get_headers()
         return headers
+
+    def _post(self, path: str, body: Any) -> None:
+        """One request as it is: the SDK goes through every value of a large body and takes seconds over it."""
+        with self._clear_errors():
+            self.http.post(path, json=body, headers=self._headers()).raise_for_status()
 
     def _get_json(self, path: str) -> Json:
         answer = self.http.get(path, headers=self._headers())
