@@ -58,6 +58,8 @@ def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Pa
 
 def _show(running: Demo) -> None:
     target, report = running.fill()
+    for refusal in report.refusals:
+        click.echo(f"refused: {refusal}", err=True)
     click.echo(
         f"Round {running.round_name!r}: {report.counts['created']} sessions made, {report.counts['unchanged']} were there\n\n"
         f"  Open   {running.server.url}/projects/{target.project_id}/data?labeling=1\n"

@@ -55,8 +55,19 @@ class Demo:
         target, report = self.import_sessions()
         self.server.ensure_local_files(target.project_id, self.audio)
         self.server.ensure_ml_backend(target.project_id, self.ml_url)
-        self.server.retrieve_predictions(target.project_id)
+        self.prelabel(target.project_id)
         return target, report
+
+    def prelabel(self, project_id: int) -> None:
+        """Retrieve predictions until every session has one, or a request brings none: one request may run out of time."""
+        before = -1
+        while True:
+            self.server.retrieve_predictions(project_id)
+            project = self.server.project(project_id)
+            stored = int(project["total_predictions_number"] or 0)
+            if stored in (before, int(project["task_number"] or 0)):
+                return
+            before = stored
 
     def import_sessions(self) -> tuple[Target, Report]:
         """Import the demo's WAVs."""

@@ -290,6 +290,8 @@ class TestFaults:
     def test_unknown_rounds_and_projects(self, podcast: Podcast, tmp_path: Path) -> None:
         result = podcast("export", "--round", "nowhere", "--to", tmp_path)
         assert result.exit_code == 2 and "no round 'nowhere'" in result.stderr
+        result = podcast("import", load_file(tmp_path), "--round", "x" * 51)
+        assert result.exit_code == 2 and "names of 3 to 50 letters" in result.stderr
         result = podcast("import", load_file(tmp_path), "--round", "r", "--project", "99999")
         assert result.exit_code == 2 and "no project 99999" in result.stderr
 

@@ -29,6 +29,7 @@ from podcast.spool import Spool
 Json = dict[str, Any]
 
 PAGE_SIZE = 1000
+TITLE_LENGTHS = (3, 50)
 LOCAL_FILES = "/data/local-files/?d="
 
 
@@ -89,6 +90,10 @@ class Server:
         """
         project = self.find_project(round_.name, project_id)
         if project is None:
+            if not TITLE_LENGTHS[0] <= len(round_.name) <= TITLE_LENGTHS[1]:
+                raise InputError(
+                    f"round {round_.name!r}: Label Studio takes names of {TITLE_LENGTHS[0]} to {TITLE_LENGTHS[1]} letters"
+                )
             with self._clear_errors():
                 project_id = self.sdk.projects.create(
                     title=round_.name,
