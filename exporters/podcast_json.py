@@ -19,7 +19,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
     selection = Selection(sessions, to, options)
     for folder, session, review in selection:
         uri = storage.join(folder, f"{session.id}.json")
-        storage.write(uri, (json.dumps(as_json(session, review), indent=4, ensure_ascii=False) + "\n").encode())
+        storage.write(uri, (json.dumps(as_json(session, review), ensure_ascii=False) + "\n").encode())
     return selection.report
 
 

@@ -52,21 +52,8 @@ def export(to: Path, name: str, sessions: list[Session], annotator: str = "lates
 def test_podcast_json_to_the_byte(tmp_path: Path) -> None:
     report, files = export(tmp_path, "podcast-json", SESSIONS)
     assert files["s_calls.json"].decode() == (
-        "{\n"
-        '    "uri": "https://x/s_calls.wav",\n'
-        '    "absolute_time": "OS_9_27_2017_08_25_00_",\n'
-        '    "source_guid": "rpi_orcasound_lab",\n'
-        '    "annotations": [\n'
-        "        {\n"
-        '            "start_s": 24.5,\n'
-        '            "duration_s": 2.45\n'
-        "        },\n"
-        "        {\n"
-        '            "start_s": 39.2,\n'
-        '            "duration_s": 2.45\n'
-        "        }\n"
-        "    ]\n"
-        "}\n"
+        '{"uri": "https://x/s_calls.wav", "absolute_time": "OS_9_27_2017_08_25_00_", "source_guid": "rpi_orcasound_lab", '
+        '"annotations": [{"start_s": 24.5, "duration_s": 2.45}, {"start_s": 39.2, "duration_s": 2.45}]}\n'
     )
     assert json.loads(files["s_empty.json"])["annotations"] == []
     # Unsure, skipped and unreviewed sessions have no file: an empty list would call them "no calls".
