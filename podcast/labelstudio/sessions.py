@@ -40,9 +40,8 @@ def from_task(task: Mapping[str, Any], config: LabelConfig, users: Mapping[int, 
     try:
         predictions = [item for item in task.get("predictions") or [] if isinstance(item, Mapping)]
         detections = tuple(item for prediction in predictions for item in from_prediction(prediction, config))
-        by_number = {item["id"]: item for item in predictions if "id" in item}
         reviews = [
-            from_annotation(item, data.get("duration_s"), config, users or {}, by_number.get(item.get("parent_prediction")))
+            from_annotation(item, data.get("duration_s"), config, users or {}, _parent(item, predictions))
             for item in task.get("annotations") or []
         ]
         return Session(
@@ -113,6 +112,18 @@ def from_annotation(
         note=next((text for (_, name), text in texts.items() if name == config.session_note), ""),
     )
     return (submitted, int(annotation.get("id") or 0)), review
+
+
+def _parent(annotation: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The prediction that the annotator started from.
+
+    Work that was saved as a draft and opened again is submitted without its number; boxes that were kept still have their ids.
+    """
+    number = annotation.get("parent_prediction")
+    if number is not None:
+        return next((item for item in predictions if item.get("id") == number), None)
+    kept = {item.get("id") for item in annotation.get("result") or []}
+    return next((item for item in predictions if kept & {region.get("id") for region in item.get("result") or []}), None)
 
 
 def _state(cancelled: bool, boxes: bool, answer: str, config: LabelConfig) -> ReviewState:
