@@ -92,7 +92,7 @@ class Stream:
 
     @property
     def pixel_s(self) -> float:
-        return DURATION_S / self._canvas()["width"]
+        return float(DURATION_S / self._canvas()["width"])
 
     def open(self, boxes: int) -> None:
         """Open the label stream, and wait until it shows so many boxes."""
@@ -132,7 +132,8 @@ class Stream:
         with self.page.expect_response(lambda answer: answer.request.method == "POST" and "/annotations" in answer.url) as found:
             (how or (lambda: self.press("Control+Enter")))()
         assert found.value.ok
-        return dict(found.value.request.post_data_json)
+        sent: dict[str, Any] = json.loads(found.value.request.post_data or "")
+        return sent
 
     def predicted(self) -> list[list[tuple[float, float]]]:
         """Start and end of the predicted boxes, a list for each session in order of tasks."""
