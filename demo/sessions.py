@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
 
 from podcast import audio, storage
 from podcast.model import SoundEvent
@@ -64,6 +63,8 @@ def render(session: DemoSession, number: int) -> Wave:
 
 def _sea(rng: np.random.Generator) -> Wave:
     """Noise that falls with frequency, and two steady tonals of a distant ship."""
+    from scipy import signal  # here, since it takes longer to import than all the rest of `podcast`
+
     frames = int(SAMPLE_RATE * DURATION_S)
     noise: Wave = signal.lfilter([1.0], [1.0, -0.95], rng.normal(size=frames))
     time = np.arange(frames) / SAMPLE_RATE
@@ -73,6 +74,8 @@ def _sea(rng: np.random.Generator) -> Wave:
 
 def _call(rng: np.random.Generator, duration_s: float) -> Wave:
     """A pulsed call: a gliding fundamental and its harmonics, as the stereotyped calls of residents have."""
+    from scipy import signal
+
     time = np.arange(round(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
     low, rise, wobble = rng.uniform(500, 900), rng.uniform(200, 700), rng.uniform(20, 80)
     glide = low + rise * np.sin(np.pi * time / duration_s) + wobble * np.sin(2 * np.pi * 6 * time)
