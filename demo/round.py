@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from demo.servers import Account, Child, label_studio, ml_backend
+from demo.servers import Account, Child, free_port, label_studio, ml_backend
 from demo.sessions import DemoSession, write_sessions
 from importers import IMPORTERS
 from importers.base import ReadOptions
@@ -86,6 +86,8 @@ def demo(folder: Path, port: int, ml_port: int, audio: Path | None, say: Callabl
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_alone(folder))
+        free_port(port, "--port")
+        free_port(ml_port, "--ml-port")
         if audio is None:
             place, name, truth = folder / "files" / "audio", "Demo", write_sessions(str(folder / "files" / "audio"))
         else:
@@ -97,9 +99,11 @@ def demo(folder: Path, port: int, ml_port: int, audio: Path | None, say: Callabl
         fresh = not (folder / "label-studio").exists()
         say(f"Starting Label Studio ({'the first time takes about a minute' if fresh else 'a few seconds'}) …")
         children = [
-            stack.enter_context(ml_backend(folder / "ml-backend", ml_port, url, root, account)),
-            stack.enter_context(label_studio(folder / "label-studio", port, root, account)),
+            stack.enter_context(ml_backend(folder / "ml-backend", ml_port, url, root, account, wait=False)),
+            stack.enter_context(label_studio(folder / "label-studio", port, root, account, wait=False)),
         ]
+        for child in children:
+            child.wait_healthy()
         yield Demo(Server(url, account.token), account, children, ml_url, root, place, truth, name)
 
 

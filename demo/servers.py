@@ -36,29 +36,34 @@ class Account:
 
 @dataclass(slots=True)
 class Child:
-    """A server that was started here, in a process group of its own, its output in `log`."""
+    """A server that was started here, in a process group of its own, its output in `log`.
+
+    `url` answers 200 once it is healthy, which takes `start_s` seconds at most.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    url: str
+    start_s: float
 
     def check(self) -> None:
         """Raise ServiceError, with the end of the log, if the server has ended by itself."""
         if self.process.poll() is not None:
             raise ServiceError(f"{self.name} ended with status {self.process.returncode}: {self._last_words()}; see {self.log}")
 
-    def wait_healthy(self, url: str, timeout_s: float) -> None:
-        """Wait until `url` answers 200. Raises ServiceError if the server ends or stays silent for `timeout_s` seconds."""
-        deadline = time.monotonic() + timeout_s
+    def wait_healthy(self) -> None:
+        """Wait until the server is healthy. Raises ServiceError if it ends or stays silent for too long."""
+        deadline = time.monotonic() + self.start_s
         while time.monotonic() < deadline:
             self.check()
             try:
-                if httpx.get(url, timeout=2).status_code == httpx.codes.OK:
+                if httpx.get(self.url, timeout=2).status_code == httpx.codes.OK:
                     return
             except httpx.HTTPError:
                 pass
             time.sleep(0.1)
-        raise ServiceError(f"{self.name} did not answer at {url} within {timeout_s:.0f} s; see {self.log}")
+        raise ServiceError(f"{self.name} did not answer at {self.url} within {self.start_s:.0f} s; see {self.log}")
 
     def stop(self) -> None:
         """End the server and all that it started: politely, then by force."""
@@ -78,7 +83,7 @@ class Child:
 
 
 @contextmanager
-def running(name: str, command: list[str], env: Mapping[str, str], log: Path) -> Iterator[Child]:
+def running(name: str, command: list[str], env: Mapping[str, str], log: Path, url: str, start_s: float) -> Iterator[Child]:
     """A child process for the time of the block; it also ends if this process is killed (on Linux)."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -91,7 +96,7 @@ def running(name: str, command: list[str], env: Mapping[str, str], log: Path) ->
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-    child = Child(name, process, log)
+    child = Child(name, process, log, url, start_s)
     try:
         yield child
     finally:
@@ -99,8 +104,11 @@ def running(name: str, command: list[str], env: Mapping[str, str], log: Path) ->
 
 
 @contextmanager
-def label_studio(folder: Path, port: int, document_root: Path, account: Account) -> Iterator[Child]:
-    """Label Studio on SQLite below `folder`, on 127.0.0.1, quiet and offline, for the time of the block."""
+def label_studio(folder: Path, port: int, document_root: Path, account: Account, *, wait: bool = True) -> Iterator[Child]:
+    """Label Studio on SQLite below `folder`, on 127.0.0.1, quiet and offline, for the time of the block.
+
+    Healthy from the start, unless told not to `wait`.
+    """
     free_port(port, "--port")
     env = {
         "COLLECT_ANALYTICS": "false",
@@ -119,14 +127,21 @@ def label_studio(folder: Path, port: int, document_root: Path, account: Account)
     }
     command = [str(label_studio_command()), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     folder.mkdir(parents=True, exist_ok=True)
-    with running("Label Studio", command, env, folder / "label-studio.log") as child:
-        child.wait_healthy(f"http://127.0.0.1:{port}/health", LABEL_STUDIO_START_S)
+    url = f"http://127.0.0.1:{port}/health"
+    with running("Label Studio", command, env, folder / "label-studio.log", url, LABEL_STUDIO_START_S) as child:
+        if wait:
+            child.wait_healthy()
         yield child
 
 
 @contextmanager
-def ml_backend(folder: Path, port: int, label_studio_url: str, document_root: Path, account: Account) -> Iterator[Child]:
-    """The ML backend under gunicorn for the time of the block, with its cache and log below `folder`."""
+def ml_backend(
+    folder: Path, port: int, label_studio_url: str, document_root: Path, account: Account, *, wait: bool = True
+) -> Iterator[Child]:
+    """The ML backend under gunicorn for the time of the block, with its cache and log below `folder`.
+
+    Healthy from the start, unless told not to `wait`.
+    """
     free_port(port, "--ml-port")
     env = {
         "ML_PORT": str(port),
@@ -136,8 +151,10 @@ def ml_backend(folder: Path, port: int, label_studio_url: str, document_root: Pa
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:ml_backend.gunicorn_conf"]
-    with running("the ML backend", command, env, folder / "ml-backend.log") as child:
-        child.wait_healthy(f"http://127.0.0.1:{port}/health", ML_BACKEND_START_S)
+    url = f"http://127.0.0.1:{port}/health"
+    with running("the ML backend", command, env, folder / "ml-backend.log", url, ML_BACKEND_START_S) as child:
+        if wait:
+            child.wait_healthy()
         yield child
 
 
