@@ -31,16 +31,20 @@ class Consensus:
     reviewers: tuple[str, ...] = ()
 
 
-def counted_reviews(session: Session) -> tuple[Review, ...]:
-    """The reviews that count: of each annotator the last that says something, sorted by annotator.
-
-    A review marked as ground truth (the last, if there are several) stands alone.
-    """
-    said = [review for review in session.reviews if review.state not in (ReviewState.SKIPPED, ReviewState.UNREVIEWED)]
-    if truths := [review for review in said if review.ground_truth]:
-        return (truths[-1],)
-    latest = {review.annotator: review for review in said}
+def reviews_by_annotator(session: Session) -> tuple[Review, ...]:
+    """Of each annotator the last review that says something (skips and "not looked at" do not), sorted by annotator."""
+    latest = {
+        review.annotator: review
+        for review in session.reviews
+        if review.state not in (ReviewState.SKIPPED, ReviewState.UNREVIEWED)
+    }
     return tuple(latest[name] for name in sorted(latest))
+
+
+def counted_reviews(session: Session) -> tuple[Review, ...]:
+    """The reviews that count: one an annotator; but a review marked as ground truth (the last of several) stands alone."""
+    truths = [review for review in session.reviews if review.ground_truth and review.state is not ReviewState.SKIPPED]
+    return (truths[-1],) if truths else reviews_by_annotator(session)
 
 
 def consensus(session: Session, threshold: float = DEFAULT_OVERLAP) -> Consensus:

@@ -1,0 +1,262 @@
+"""Make one dataset release from a stream of sessions. The same sessions, in any order, give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from exporters import dataset_tsv
+from importers import release as released
+from importers.base import ReadOptions
+from podcast import audio, storage
+from podcast.consensus import DEFAULT_OVERLAP, consensus
+from podcast.errors import InputError, PodcastError, Refusal
+from podcast.model import Session
+from podcast.report import Report
+from podcast.session_spool import SessionSpool
+from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES, SPLITS, Unit, assign, check, unit_of
+from podcast.spool import Spool
+from releases import tables
+from releases.agreement import Agreement
+from releases.anchoring import AnchoringAudit
+from releases.archive import write_archive
+from releases.audio import copy_wav, with_digest
+from releases.card import DEFAULT_LICENCE, CardWords, card
+from releases.diff import counts, diff
+from releases.pictures import pictures
+from releases.records import AUDIO_STATES, RELEASED_STATES, Pseudonyms, Record, records, spooled, wav_filename
+from releases.summary import Summary
+
+CHECKSUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOptions:
+    """How a release is made.
+
+    `audio` is the folder with `<session id>.wav`, None for each recording's own `audio_uri`; `with_audio` False leaves audio
+    and archive out. `previous` is the folder of the release that this one follows: its splits stay. `pseudonyms` is the table
+    of its annotators. `rounds` holds what volunteers read about each round. `gap_s`, `shares`: see `podcast.splits`.
+    """
+
+    name: str
+    audio: str | None = None
+    with_audio: bool = True
+    overlap: float = DEFAULT_OVERLAP
+    gap_s: float = DEFAULT_GAP_S
+    shares: tuple[float, float, float] = DEFAULT_SHARES
+    previous: str | None = None
+    pseudonyms: str | None = None
+    licence: str = DEFAULT_LICENCE
+    rounds: Mapping[str, str] = field(default_factory=dict)
+
+
+def build(
+    sessions: Iterable[Session | Refusal],
+    to: str,
+    options: ReleaseOptions,
+    address_of: Callable[[str, str], str],
+) -> Report:
+    """Write the release `<to>/<name>/` and `<to>/<name>.tar.gz`, and beside them two files that are not for the public.
+
+    These are `<name>.annotators.csv` (who is behind a pseudonym) and `<name>.look-again.csv` (the sessions with the most
+    disagreement, with `address_of` round and session id). SHA256SUMS comes last: a release without it is unfinished. Raises
+    InputError if a finished release of this name is there, or nothing can be released, or the splits break their rule.
+    """
+    if not options.name or storage.file_name(options.name) != options.name:
+        raise InputError(f"--name {options.name!r} must be the name of a folder, without slashes")
+    folder = storage.join(to, options.name)
+    if storage.exists(storage.join(folder, CHECKSUMS)):
+        raise InputError(f"{folder} is a finished release, and releases never change: choose another --name")
+    report = Report()
+    report.counts.update(sessions=0, boxes=0, refused=0, **dict.fromkeys((*SPLITS, "left_out"), 0))
+    with SessionSpool() as spool, Spool() as digests:
+        spooled(sessions, spool, report)
+        assigned, names = _plan(records(spool, options.overlap, report), options)
+        release = _Release(folder, options, assigned, names, report, digests)
+        release.write_tables(records(spool, options.overlap, Report()))
+        release.write_changelog(spool)
+        release.write_checksums()
+        if options.with_audio:
+            files = (file for _, rows in digests.groups() for file, _ in rows)
+            write_archive(storage.join(to, f"{options.name}.tar.gz"), options.name, folder, _with_checksums(files))
+    names.write(storage.join(to, f"{options.name}.annotators.csv"))
+    release.write_look_again(storage.join(to, f"{options.name}.look-again.csv"), address_of)
+    return report
+
+
+def _plan(found: Iterator[Record], options: ReleaseOptions) -> tuple[dict[str, str], Pseudonyms]:
+    """The split of every session, proven, and the pseudonyms. Sessions of the earlier release count, even if they are gone."""
+    units: list[Unit] = []
+    annotators: set[str] = set()
+    for record in found:
+        if options.with_audio and record.state in AUDIO_STATES:
+            record = with_digest(record, options.audio)
+        units.append(unit_of(record.session, usable=record.state in RELEASED_STATES, calls=len(record.consensus.boxes)))
+        annotators.update(review.annotator for review in record.session.reviews)
+    if not units:
+        raise InputError("there is no session to be released")
+    previous = released.read_splits(options.previous) if options.previous else {}
+    if options.previous:
+        here = {unit.session_id for unit in units}
+        earlier = (record.session for record in records_of(options.previous, options.overlap))
+        units += [unit_of(session, usable=False, calls=0) for session in earlier if session.id not in here]
+    assigned = assign(units, previous, options.gap_s, options.shares)
+    if faults := check(units, assigned, options.gap_s):
+        raise PodcastError(f"the splits break their rule, nothing was released: {faults[0]} ({len(faults)} pairs)")
+    known = Pseudonyms.read(options.pseudonyms) if options.pseudonyms else None
+    return assigned, Pseudonyms(annotators, known)
+
+
+class _Release:
+    """The folder of one release while it is written."""
+
+    def __init__(
+        self,
+        folder: str,
+        options: ReleaseOptions,
+        assigned: Mapping[str, str],
+        names: Pseudonyms,
+        report: Report,
+        digests: Spool,
+    ) -> None:
+        self._folder, self._options, self._assigned, self._names = folder, options, assigned, names
+        self._report, self._digests = report, digests
+        self._agreement, self._summary = Agreement(), Summary()
+        self._anchoring = AnchoringAudit(options.overlap)
+        self._refused: set[str] = set()
+
+    def write_tables(self, found: Iterator[Record]) -> None:
+        """Audio, tables, pictures and the card."""
+        with ExitStack() as stack:
+            splits = {split: self._table(stack, f"{split}.tsv", dataset_tsv.COLUMNS) for split in SPLITS}
+            sessions = self._table(stack, "sessions.csv", tables.SESSIONS)
+            annotations = self._table(stack, "annotations.csv", tables.ANNOTATIONS)
+            reviews = self._table(stack, "reviews.csv", tables.REVIEWS)
+            boxes = self._table(stack, "review_boxes.csv", tables.REVIEW_BOXES)
+            for record in self._with_audio(found):
+                split = self._assigned[record.session.id]
+                if record.state in RELEASED_STATES and split in SPLITS:
+                    splits[split](dataset_tsv.rows(record.session, tables.released_review(record)))
+                sessions([tables.session_row(record, split, audio=self._options.with_audio)])
+                annotations(tables.annotation_rows(record, split, self._names))
+                reviews(tables.review_rows(record, self._names))
+                boxes(tables.review_box_rows(record, self._names))
+                self._count(record, split)
+            self._write_reports(stack)
+        for name in (*(f"{split}.tsv" for split in SPLITS), *(f"{table}.csv" for table in TABLES)):
+            self._digest(name)
+
+    def _with_audio(self, found: Iterator[Record]) -> Iterator[Record]:
+        """Records whose audio was copied, where they need any; the others are refused."""
+        for record in found:
+            if not self._options.with_audio or record.state not in AUDIO_STATES:
+                yield record
+                continue
+            try:
+                copied = copy_wav(record, self._options.audio, storage.join(self._folder, "wav"))
+            except InputError as error:
+                self._report.refuse(Refusal(f"session {record.session.id}", str(error)))
+                self._refused.add(record.session.id)
+                continue
+            self._digests.add("", f"wav/{wav_filename(record)}", (f"wav/{wav_filename(record)}", copied.session.recording.sha256))
+            yield copied
+
+    def _count(self, record: Record, split: str) -> None:
+        self._report.counts["sessions"] += 1
+        self._report.counts[str(record.state)] += 1
+        self._report.counts[split if split in SPLITS else "left_out"] += 1
+        self._report.counts["boxes"] += len(record.consensus.boxes)
+        self._summary.add(record, split)
+        self._agreement.add(record.session)
+        self._anchoring.add(record.session)
+
+    def _write_reports(self, stack: ExitStack) -> None:
+        measures, anchoring = list(self._agreement.measures()), list(self._anchoring.rows())
+        self._table(stack, "agreement.csv", ("round", "annotators", "measure", "sessions", "value", "low_95", "high_95"))(
+            (item.round, tables.join_list(self._names[name] for name in item.annotators), item.name, item.sessions)
+            + ((item.value, item.low, item.high) if item.value is not None else ("", "", ""))
+            for item in measures
+        )
+        columns = ("annotator", "model_version", "reviews", "shown", "accepted", "moved", "deleted", "boxes", "found", "added")
+        self._table(stack, "anchoring.csv", (*columns, "added_found"))(
+            (self._names[row.annotator], *(getattr(row, column) for column in (*columns[1:], "added_found"))) for row in anchoring
+        )
+        options = self._options
+        words = CardWords(options.name, options.licence, options.with_audio, options.gap_s, options.overlap, options.rounds)
+        for name, content in pictures(self._summary):
+            self._write(name, content)
+        self._write("README.md", card(words, self._summary, measures, anchoring, self._names).encode())
+
+    def write_changelog(self, spool: SessionSpool) -> None:
+        """What changed since the previous release, above what its own CHANGELOG says."""
+        head = f"## {self._options.name}\n\n"
+        if (previous := self._options.previous) is None:
+            self._write("CHANGELOG", f"{head}First release: {self._report.counts['sessions']} sessions.\n".encode())
+            return
+        new = (record for record in records(spool, self._options.overlap, Report()) if record.session.id not in self._refused)
+        changes = counts(diff(records_of(previous, self._options.overlap), new))
+        lines = "".join(f"- {count} {what.replace('_', ' ')}\n" for what, count in changes.items())
+        earlier = storage.read(storage.join(previous, "CHANGELOG")).decode()
+        self._write("CHANGELOG", f"{head}{lines}\n{earlier}".encode())
+
+    def write_checksums(self) -> None:
+        """SHA256SUMS over every file, in the format of sha256sum."""
+        with storage.open_write(storage.join(self._folder, CHECKSUMS)) as file:
+            for _, rows in self._digests.groups():
+                for name, digest in rows:
+                    file.write(f"{digest}  {name}\n".encode())
+
+    def write_look_again(self, uri: str, address_of: Callable[[str, str], str]) -> None:
+        """The sessions with the most disagreement, worst first, with their addresses. Names annotators: not for the public."""
+        with ExitStack() as stack:
+            _open_table(stack, uri, ("score", "session_id", "round", "annotators", "address"))(
+                (
+                    item.score,
+                    item.session_id,
+                    item.round,
+                    tables.join_list(item.annotators),
+                    address_of(item.round, item.session_id),
+                )
+                for item in self._agreement.disagreements()
+            )
+
+    def _table(self, stack: ExitStack, name: str, columns: Sequence[str]) -> Callable[[Iterable[Sequence[object]]], None]:
+        return _open_table(stack, storage.join(self._folder, name), columns)
+
+    def _write(self, name: str, content: bytes) -> None:
+        storage.write(storage.join(self._folder, name), content)
+        self._digests.add("", name, (name, hashlib.sha256(content).hexdigest()))
+
+    def _digest(self, name: str) -> None:
+        with storage.open_read(storage.join(self._folder, name)) as file:
+            self._digests.add("", name, (name, audio.sha256(file)))
+
+
+TABLES = ("sessions", "annotations", "reviews", "review_boxes", "agreement", "anchoring")
+
+
+def records_of(source: str, overlap: float) -> Iterator[Record]:
+    """The records of a release of this project, in order of session ids. Raises InputError for a line that cannot be read."""
+    for session in released.read(source, ReadOptions(audio_required=False)):
+        if isinstance(session, Refusal):
+            raise InputError(str(session))
+        yield Record(session, consensus(session, overlap))
+
+
+def _open_table(stack: ExitStack, uri: str, columns: Sequence[str]) -> Callable[[Iterable[Sequence[object]]], None]:
+    """A function that appends rows to a new table, whole when the stack closes; tab separated if its name says so."""
+    text = io.TextIOWrapper(stack.enter_context(storage.open_write(uri)), "utf-8", newline="")
+    stack.callback(text.detach)
+    writer = csv.writer(text, delimiter="\t" if uri.endswith(".tsv") else ",", lineterminator="\n")
+    writer.writerow(columns)
+    return writer.writerows
+
+
+def _with_checksums(files: Iterator[str]) -> Iterator[str]:
+    """The files with SHA256SUMS at its place in the order of names."""
+    return iter(sorted([*files, CHECKSUMS]))

@@ -1,0 +1,208 @@
+"""The README of a release: what is in it, how it was made, and what it must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from podcast.model import ReviewState
+from podcast.nodes import find_node
+from podcast.splits import LEFT_OUT, SPLITS
+from podcast.times import format_utc
+from releases.agreement import Measure
+from releases.anchoring import Anchoring
+from releases.records import Pseudonyms
+from releases.summary import Summary
+
+DEFAULT_LICENCE = "CC BY-NC-SA 4.0"
+
+
+@dataclass(frozen=True, slots=True)
+class CardWords:
+    """What the numbers do not tell. `rounds` maps a round to the words that its volunteers read about it."""
+
+    name: str
+    licence: str = DEFAULT_LICENCE
+    audio: bool = True
+    gap_s: float = 0.0
+    overlap: float = 0.5
+    rounds: Mapping[str, str] = field(default_factory=dict)
+
+
+def card(
+    words: CardWords, summary: Summary, measures: Iterable[Measure], anchoring: Iterable[Anchoring], names: Pseudonyms
+) -> str:
+    """The README as Markdown."""
+    sections = [
+        _head(words, summary),
+        _files(words),
+        _numbers(summary),
+        _rounds(words, summary),
+        _labelling(words, summary),
+        _agreement(measures, names),
+        _anchoring(anchoring, names, words.overlap),
+        _limits(summary),
+        f"## Licence\n\n{words.licence}\n\nPlease name Orcasound, its volunteers and this release, {words.name}.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _head(words: CardWords, summary: Summary) -> str:
+    span = f", recorded from {format_utc(summary.first)} to {format_utc(summary.last)}" if summary.first else ""
+    calls, sessions = sum(summary.split_calls.values()), sum(summary.sessions.values())
+    released = summary.state_total(ReviewState.CALLS) + summary.state_total(ReviewState.NO_CALLS)
+    return (
+        f"# {words.name}\n\nCalls of orcas on Orcasound's hydrophones, labelled by people: {calls} boxes in {released} sessions "
+        f"({_hours(sum(summary.node_seconds.values()))} h) that are ready for training and testing, of {sessions} sessions in "
+        f"all{span}."
+    )
+
+
+def _files(words: CardWords) -> str:
+    audio = "`wav/`: one WAV a session, bytes as they were labelled" if words.audio else "The audio is not part of this release"
+    return (
+        "## Files\n\n"
+        f"- {audio}\n"
+        "- `train.tsv`, `dev.tsv`, `test.tsv`: the Pod.Cast columns, one row a box; a session without calls is one row with "
+        "`0.0 0.0`. `date` and time are Pacific local time of the session's own start (a tape's name where no time is known)\n"
+        "- `sessions.csv`: one row a session, every state; `annotations.csv`: one row a released box, with votes, certainty, "
+        "call type and UTC; `reviews.csv`: one row a submission; `review_boxes.csv`: every prediction and every submitted or "
+        "deleted box behind them\n"
+        "- `agreement.csv`, `anchoring.csv`, `map.png`, `nodes.png`, `hours.png`, `CHANGELOG`, `SHA256SUMS` (check with "
+        "`sha256sum -c SHA256SUMS`)\n\n"
+        "Times are seconds from a session's first sample, to the millisecond; moments end in Z and are UTC. Empty means unknown."
+    )
+
+
+def _numbers(summary: Summary) -> str:
+    states = list(ReviewState)
+    rows = [
+        [split, *(summary.sessions[split, state] for state in states), summary.split_calls[split]]
+        for split in (*SPLITS, LEFT_OUT)
+        if split in SPLITS or any(summary.sessions[split, state] for state in states)
+    ]
+    nodes = [
+        [find_node(node).name or "unknown", node, _hours(summary.node_seconds[node]), certain, uncertain]
+        for node in sorted(summary.node_seconds)
+        for certain, uncertain in [(summary.node_calls[node, "certain"], summary.node_calls[node, "uncertain"])]
+    ]
+    types = [[name or "(none given)", count] for name, count in sorted(summary.call_types.items())]
+    return "\n\n".join(
+        [
+            "## Numbers\n\nSessions by split and state, and boxes in `calls` sessions:",
+            _table(["split", *map(str, states), "boxes"], rows),
+            "Only `calls` and `no_calls` are in the three tables. `unsure`, `skipped` and `unreviewed` sessions are in "
+            "`sessions.csv` alone: **they are not negatives**."
+            + (
+                f" Split `{LEFT_OUT}`: sessions that would tie two splits together."
+                if LEFT_OUT in [row[0] for row in rows]
+                else ""
+            ),
+            _table(["hydrophone", "node", "hours", "calls, certain", "calls, uncertain"], nodes),
+            "![Map of the hydrophones](map.png)\n\n![Calls per hydrophone](nodes.png)\n\n![Calls by hour of day](hours.png)",
+            _table(["call type", "boxes"], types),
+        ]
+    )
+
+
+def _rounds(words: CardWords, summary: Summary) -> str:
+    rows = [
+        [name or "(no name)", count, " ".join(words.rounds.get(name, "").split())]
+        for name, count in sorted(summary.rounds.items())
+    ]
+    return "## Rounds\n\n" + _table(["round", "sessions", "what volunteers read"], rows)
+
+
+def _labelling(words: CardWords, summary: Summary) -> str:
+    several = sum(count for reviewers, count in summary.reviewers.items() if reviewers > 1)
+    models = ", ".join(f"`{name}`" for name in sorted(summary.model_versions)) or "none"
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(summary.outcomes.items())) or "none"
+    return (
+        "## How it was labelled\n\n"
+        f"People listened to each session, saw its spectrogram and a model's boxes (models: {models}), and accepted, moved or "
+        f"deleted these or added their own. Of the released boxes: {outcomes}.\n\n"
+        f"{several} sessions have several annotators. Boxes of different people that overlap by {words.overlap} (intersection "
+        "over union) are one box; the box that is released was really drawn by one of them, and `votes` of `reviewers` is kept. "
+        "A box that half of them or fewer drew is `uncertain`. Only if all say so is a session `no_calls`; where they do not "
+        "agree it is `unsure`.\n\n"
+        "Splits are by recording: no two sessions of one recording, of the same audio, or less than "
+        f"{words.gap_s:g} s apart at one node are on two sides."
+    )
+
+
+def _agreement(measures: Iterable[Measure], names: Pseudonyms) -> str:
+    rows = [
+        [
+            item.round,
+            " and ".join(sorted(names[name] for name in item.annotators)) or "all",
+            item.name,
+            item.sessions,
+            "undefined" if item.value is None else f"{item.value:.2f} ({item.low:.2f} to {item.high:.2f})",
+        ]
+        for item in measures
+    ]
+    if not rows:
+        return "## Agreement\n\nNo session has two sure reviews, so nothing can be said about agreement."
+    return "## Agreement\n\nWith 95 % intervals over sessions; all numbers in `agreement.csv`.\n\n" + _table(
+        ["round", "annotators", "measure", "sessions", "value"], rows
+    )
+
+
+def _anchoring(rows: Iterable[Anchoring], names: Pseudonyms, overlap: float) -> str:
+    table = [
+        [
+            names[row.annotator],
+            row.model_version,
+            row.shown,
+            _share(row.accepted, row.shown),
+            _share(row.moved, row.shown),
+            _share(row.deleted, row.shown),
+            row.added,
+            _share(row.added_found, row.added),
+            _share(row.found, row.boxes),
+        ]
+        for row in rows
+    ]
+    if not table:
+        return ""
+    columns = ["annotator", "model version", "shown", "untouched", "moved", "deleted", "added", "recall, added", "recall, all"]
+    return (
+        "## Did the model lead its annotators?\n\nShares of the boxes that the model showed; boxes that people added; and the "
+        f"model's recall (overlap {overlap}) against added boxes, which owe nothing to it, and against all boxes. Counts in "
+        "`anchoring.csv`.\n\n"
+    ) + _table(columns, table)
+
+
+def _limits(summary: Summary) -> str:
+    lines = [
+        "Absence of a box means that nobody heard a call there, not that no whale was there.",
+        "Annotators saw the model's boxes first; the table above tells how far that may have led them.",
+        "Boxes bound calls in time; frequencies are given where a source had them, never measured by annotators.",
+        "The tables hold uncertain boxes too; `annotations.csv` tells which (`certainty`).",
+        "Sessions were chosen because a model or a person expected whales: shares of calls are not those of the sea.",
+    ]
+    if uncertain := summary.certainties["uncertain"]:
+        lines.append(f"{uncertain} of {sum(summary.certainties.values())} boxes are uncertain.")
+    if summary.untimed:
+        lines.append(f"{summary.untimed} sessions have no known time; they are missing from the picture by hour.")
+    empty = [
+        split
+        for split in SPLITS
+        if not any(summary.sessions[split, state] for state in (ReviewState.CALLS, ReviewState.NO_CALLS))
+    ]
+    if empty:
+        lines.append(f"Empty splits: {', '.join(empty)}; there are too few recordings that are far enough apart.")
+    return "## Known limits\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines: list[Sequence[object]] = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.2f}" if whole else "-"

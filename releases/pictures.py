@@ -1,0 +1,98 @@
+"""The pictures of a data card as PNG. The same numbers and the same matplotlib give the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from math import cos, radians
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from podcast.model import Certainty
+from podcast.nodes import Node, find_node
+from releases.summary import Summary
+
+CERTAIN, UNCERTAIN, HOURS = "#0b7285", "#e67700", "#868e96"
+
+
+def pictures(summary: Summary) -> Iterator[tuple[str, bytes]]:
+    """File name and content of every picture."""
+    yield "map.png", _map(summary)
+    yield "nodes.png", _nodes(summary)
+    yield "hours.png", _hours(summary)
+
+
+def _map(summary: Summary) -> bytes:
+    """Nodes by their place, without a coastline; the area of a dot grows with the hours that were reviewed there."""
+    figure = Figure(figsize=(6, 6.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="longitude (degrees east)", ylabel="latitude (degrees north)")
+    placed = [node for node in map(find_node, sorted(summary.node_seconds)) if node.latitude is not None]
+    for node in placed:
+        hours = summary.node_seconds[node.source_guid] / 3600
+        axes.scatter(node.longitude or 0, node.latitude or 0, s=40 + 60 * hours**0.5, color=CERTAIN, alpha=0.7, linewidths=0)
+    for node, offset in _label_places(placed):
+        hours, calls = summary.node_seconds[node.source_guid] / 3600, _calls(summary, node.source_guid)
+        axes.annotate(
+            f"{node.name}\n{hours:.1f} h, {calls} calls",
+            (node.longitude or 0, node.latitude or 0),
+            xytext=(10, offset),
+            textcoords="offset points",
+            fontsize=8,
+            va="center",
+        )
+    axes.set(title="Hydrophones: hours reviewed and calls", xlim=(-123.4, -121.85), ylim=(47.2, 48.75))
+    axes.set_aspect(1 / cos(radians(48)))
+    axes.grid(alpha=0.3)
+    unplaced = [name or "unknown" for name in sorted(summary.node_seconds) if find_node(name).latitude is None]
+    if unplaced:
+        shown = ", ".join(unplaced[:4]) + (f" and {len(unplaced) - 4} more" if len(unplaced) > 4 else "")
+        axes.text(0.02, 0.02, f"not on the map: {shown}", transform=axes.transAxes, fontsize=7)
+    return _png(figure)
+
+
+def _label_places(nodes: list[Node]) -> Iterator[tuple[Node, float]]:
+    """Each node and how far (points) its words are moved up, so that those of neighbours do not overlap."""
+    below = -1e9
+    for node in sorted(nodes, key=lambda node: node.latitude or 0):
+        height = (node.latitude or 0) * 250  # about 250 points a degree on this picture
+        place = max(height, below + 26)
+        below = place
+        yield node, place - height
+
+
+def _nodes(summary: Summary) -> bytes:
+    figure = Figure(figsize=(7, 1.6 + 0.35 * len(summary.node_seconds)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    nodes = sorted(summary.node_seconds, key=lambda node: (find_node(node).name, node), reverse=True)
+    names = [find_node(node).name or "unknown" for node in nodes]
+    certain = [summary.node_calls[node, Certainty.CERTAIN] for node in nodes]
+    left.barh(names, certain, color=CERTAIN, label="certain")
+    uncertain = [summary.node_calls[node, Certainty.UNCERTAIN] for node in nodes]
+    left.barh(names, uncertain, left=certain, color=UNCERTAIN, label="uncertain")
+    left.set(xlabel="calls", title="Calls per hydrophone")
+    left.legend(fontsize=7)
+    right.barh(names, [summary.node_seconds[node] / 3600 for node in nodes], color=HOURS)
+    right.set(xlabel="hours", title="Hours reviewed")
+    return _png(figure)
+
+
+def _hours(summary: Summary) -> bytes:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.bar(range(24), [summary.hour_calls[hour] for hour in range(24)], color=CERTAIN)
+    upper.set(ylabel="calls", title="Calls and reviewed time by hour of day")
+    lower.bar(range(24), [summary.hour_seconds[hour] / 3600 for hour in range(24)], color=HOURS)
+    lower.set(ylabel="hours", xlabel="hour of day, Pacific local time", xticks=range(0, 24, 2))
+    return _png(figure)
+
+
+def _calls(summary: Summary, node: str) -> int:
+    return sum(summary.node_calls[node, certainty] for certainty in Certainty)
+
+
+def _png(figure: Figure) -> bytes:
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

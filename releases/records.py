@@ -1,0 +1,138 @@
+"""From sessions of several rounds to one record a session, and names of annotators that say nothing about them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from podcast import storage
+from podcast.consensus import Consensus, consensus
+from podcast.errors import InputError, Refusal
+from podcast.model import Detection, ReviewState, Session
+from podcast.report import Report
+from podcast.session_spool import SessionSpool
+
+RELEASED_STATES = (ReviewState.CALLS, ReviewState.NO_CALLS)
+"""The states that the train, dev and test tables hold."""
+
+AUDIO_STATES = (*RELEASED_STATES, ReviewState.UNSURE)
+"""The states whose audio a release holds; nobody has said anything about the others."""
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One session with the reviews of all its rounds (`session.round` names them all), and what they say together."""
+
+    session: Session
+    consensus: Consensus
+
+    @property
+    def state(self) -> ReviewState:
+        """The released state."""
+        return self.consensus.state
+
+
+def spooled(sessions: Iterable[Session | Refusal], spool: SessionSpool, report: Report) -> None:
+    """Keep a stream of sessions; refusals go to the report, and so does a session that no release can hold.
+
+    Raises InputError if one round gives one session twice with different content: nobody can tell which is right.
+    """
+    for session in report.accepted(sessions):
+        try:
+            storage.join("", f"{session.id}.wav").encode()
+            if "/" in session.id or "\\" in session.id or not session.id:
+                raise InputError("the name holds a slash, or nothing; it cannot name a file")
+            f"{session.round}{session.recording.uri}{session.absolute_time}".encode()
+        except (InputError, UnicodeEncodeError) as error:
+            report.refuse(Refusal(f"session {session.id!r}", str(error)))
+            continue
+        if not spool.add(session) and spool.get(session.id, session.round) != session:
+            raise InputError(
+                f"session {session.id} comes twice in round {session.round!r}, with different content; name each round once"
+            )
+
+
+def records(spool: SessionSpool, overlap: float, report: Report) -> Iterator[Record]:
+    """One record a session id, in order of ids; sessions of one id with different audio are refused."""
+    for same in spool.by_id():
+        try:
+            session = merged(same)
+        except InputError as error:
+            report.refuse(Refusal(f"session {same[0].id}", str(error)))
+            continue
+        yield Record(session, consensus(session, overlap))
+
+
+def merged(sessions: list[Session]) -> Session:
+    """Sessions of one id as one: reviews in order of time, detections of all. Raises InputError if the audio differs."""
+    first, *others = sessions
+    if not others:
+        return first
+    if len({session.recording.sha256 for session in sessions if session.recording.sha256}) > 1:
+        rounds = ", ".join(session.round for session in sessions)
+        raise InputError(f"rounds {rounds} have different audio under this name (sha256 differs)")
+    recording = max((session.recording for session in sessions), key=lambda found: (bool(found.sha256), found.start is not None))
+    detections: set[Detection] = set().union(*(session.detections for session in sessions))
+    reviews = [review for session in sessions for review in session.reviews]
+    return replace(
+        first,
+        recording=recording,
+        round=" + ".join(session.round for session in sessions),
+        detections=tuple(sorted(detections, key=detection_order)),
+        model_runs=tuple(sorted(set().union(*(session.model_runs for session in sessions)))),
+        reviews=tuple(sorted(reviews, key=lambda review: review.submitted or _NEVER)),
+    )
+
+
+def detection_order(detection: Detection) -> tuple[str, float, float, str, float]:
+    """Model, time, label, confidence: an order that frequencies left out do not upset."""
+    event = detection.event
+    return (str(detection.model_run), event.start_s, event.end_s, detection.label, detection.confidence)
+
+
+def wav_filename(record: Record) -> str:
+    """The name of the session's audio."""
+    return f"{record.session.id}.wav"
+
+
+class Pseudonyms:
+    """Annotators by number. `known` (address to pseudonym) keeps the numbers of earlier releases; new ones follow by address.
+
+    Numbers are dealt in order of addresses, not hashed: a hash of an address can be guessed (docs/adr/0053).
+    """
+
+    def __init__(self, annotators: Iterable[str], known: dict[str, str] | None = None) -> None:
+        self.names = dict(known or {})
+        taken, number = set(self.names.values()), 0
+        for annotator in sorted(set(annotators) - {""} - set(self.names)):
+            while (pseudonym := f"annotator-{(number := number + 1):03d}") in taken:
+                pass
+            self.names[annotator] = pseudonym
+
+    def __getitem__(self, annotator: str) -> str:
+        """The pseudonym; an unknown annotator stays empty."""
+        return self.names[annotator] if annotator else ""
+
+    @classmethod
+    def read(cls, uri: str) -> dict[str, str]:
+        """A table `annotator,pseudonym`. Raises InputError for another header, or two annotators of one pseudonym."""
+        rows = list(csv.DictReader(io.StringIO(storage.read(uri).decode("utf-8-sig"))))
+        if any(set(row) != {"annotator", "pseudonym"} or not all(row.values()) for row in rows):
+            raise InputError(f"{uri}: expected two columns, annotator and pseudonym, both filled")
+        known = {row["annotator"]: row["pseudonym"] for row in rows}
+        if len(set(known.values())) < len(rows):
+            raise InputError(f"{uri}: an annotator or a pseudonym stands there twice")
+        return known
+
+    def write(self, uri: str) -> None:
+        """Keep the table, to be given to the next release. It names people: it is no part of a release."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("annotator", "pseudonym"))
+        writer.writerows(sorted(self.names.items()))
+        storage.write(uri, text.getvalue().encode())

@@ -1,0 +1,158 @@
+"""The rows of a release's four CSV tables. Columns and their meaning: docs/releases.md.
+
+Times are seconds from the session's first sample on the millisecond grid, moments UTC with milliseconds; empty means unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from podcast.model import Annotation, Detection, Review, SoundEvent
+from podcast.nodes import find_node
+from podcast.times import format_utc, parse_session_name
+from releases.records import AUDIO_STATES, RELEASED_STATES, Pseudonyms, Record, wav_filename
+
+Row = tuple[str, ...]
+
+
+def _columns(names: str) -> Row:
+    return tuple(names.split())
+
+
+SESSIONS = _columns(
+    "session_id round split review_state wav_filename sha256 duration_s start_utc end_utc node location recording absolute_time "
+    "uri model_versions reviewers boxes"
+)
+ANNOTATIONS = _columns(
+    "session_id wav_filename split review_state start_time_s end_time_s low_hz high_hz start_utc end_utc node label call_type "
+    "certainty votes reviewers annotators outcome model_version confidence predicted_start_time_s predicted_end_time_s note "
+    "sha256"
+)
+REVIEWS = _columns("session_id review annotator review_state submitted_utc ground_truth boxes note")
+REVIEW_BOXES = _columns(
+    "session_id review annotator outcome start_time_s end_time_s low_hz high_hz label call_type certainty note model_version "
+    "confidence predicted_start_time_s predicted_end_time_s predicted_low_hz predicted_high_hz predicted_label"
+)
+
+
+def session_row(record: Record, split: str, *, audio: bool) -> Row:
+    """One row of sessions.csv."""
+    session, recording = record.session, record.session.recording
+    return _text(
+        session.id,
+        session.round,
+        split,
+        record.state,
+        wav_filename(record) if audio and record.state in AUDIO_STATES else "",
+        recording.sha256,
+        number(recording.duration_s),
+        format_utc(recording.start),
+        moment(recording.start, recording.duration_s),
+        recording.source_guid,
+        find_node(recording.source_guid).name,
+        parse_session_name(session.id).parent,
+        session.absolute_time,
+        recording.uri,
+        join_list(str(run) for run in session.model_runs),
+        str(len(record.consensus.reviewers)),
+        str(len(record.consensus.boxes)),
+    )
+
+
+def annotation_rows(record: Record, split: str, names: Pseudonyms) -> Iterator[Row]:
+    """The rows of annotations.csv: the boxes that are released, with their votes."""
+    start, recording = record.session.recording.start, record.session.recording
+    for box in record.consensus.boxes:
+        item, origin = box.annotation, box.annotation.detection
+        yield _text(
+            record.session.id,
+            wav_filename(record),
+            split if record.state in RELEASED_STATES else "",
+            record.state,
+            *_event(item.event),
+            moment(start, item.event.start_s),
+            moment(start, item.event.end_s),
+            recording.source_guid,
+            item.label,
+            item.call_type,
+            item.certainty,
+            str(len(box.voters)),
+            str(len(record.consensus.reviewers)),
+            join_list(sorted(names[voter] for voter in box.voters)),
+            item.outcome,
+            str(origin.model_run) if origin else "",
+            number(origin.confidence) if origin else "",
+            number(origin.event.start_s) if origin else "",
+            number(origin.event.end_s) if origin else "",
+            item.note,
+            recording.sha256,
+        )
+
+
+def review_rows(record: Record, names: Pseudonyms) -> Iterator[Row]:
+    """The rows of reviews.csv: every submission, oldest first, skips included."""
+    for position, review in enumerate(record.session.reviews, 1):
+        yield _text(
+            record.session.id,
+            str(position),
+            names[review.annotator],
+            review.state,
+            format_utc(review.submitted),
+            str(review.ground_truth).lower(),
+            str(len(review.annotations)),
+            review.note,
+        )
+
+
+def review_box_rows(record: Record, names: Pseudonyms) -> Iterator[Row]:
+    """The rows of review_boxes.csv: every prediction (without a review), then each submission's boxes and deleted predictions."""
+    for detection in record.session.detections:
+        yield _text(record.session.id, "", "", "predicted", *[""] * 8, *_detection(detection))
+    for position, review in enumerate(record.session.reviews, 1):
+        head = (record.session.id, str(position), names[review.annotator])
+        for item in review.annotations:
+            yield _text(*head, item.outcome, *_annotation(item), *_detection(item.detection))
+        for detection in review.rejected:
+            yield _text(*head, "deleted", *[""] * 8, *_detection(detection))
+
+
+def released_review(record: Record) -> Review:
+    """What is released of a session, as one review that a table of boxes can be made of."""
+    return Review("", record.state, tuple(box.annotation for box in record.consensus.boxes))
+
+
+def moment(start: datetime | None, offset_s: float | None) -> str:
+    """UTC of an offset in seconds, to the millisecond; empty if either is unknown."""
+    if start is None or offset_s is None:
+        return ""
+    return format_utc(start + timedelta(milliseconds=round(offset_s * 1000)))
+
+
+def number(value: float | None) -> str:
+    """The shortest text that reads back as the same number; empty for None."""
+    return "" if value is None else repr(float(value))
+
+
+def join_list(items: Iterable[str]) -> str:
+    """Texts in one cell, separated by semicolons; `%` and `;` within them as %25 and %3B."""
+    return ";".join(item.replace("%", "%25").replace(";", "%3B") for item in items)
+
+
+def _annotation(item: Annotation) -> Row:
+    return (*_event(item.event), item.label, item.call_type, item.certainty, item.note)
+
+
+def _detection(detection: Detection | None) -> Row:
+    if detection is None:
+        return ("",) * 7
+    return (str(detection.model_run), number(detection.confidence), *_event(detection.event), detection.label)
+
+
+def _event(event: SoundEvent) -> Row:
+    return (number(event.start_s), number(event.end_s), number(event.low_hz), number(event.high_hz))
+
+
+def _text(*cells: str) -> Row:
+    """Cells with line ends as line feeds: a lone carriage return would not survive Python's csv."""
+    return tuple(str(cell).replace("\r\n", "\n").replace("\r", "\n") for cell in cells)
