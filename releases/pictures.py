@@ -42,6 +42,7 @@ def _map(summary: Summary) -> bytes:
             va="center",
         )
     axes.set(title="Hydrophones: hours reviewed and calls", xlim=(-123.4, -121.85), ylim=(47.2, 48.75))
+    axes.set_xticks([-123.2, -122.8, -122.4, -122.0])
     axes.set_aspect(1 / cos(radians(48)))
     axes.grid(alpha=0.3)
     unplaced = [name or "unknown" for name in sorted(summary.node_seconds) if find_node(name).latitude is None]
@@ -62,7 +63,7 @@ def _label_places(nodes: list[Node]) -> Iterator[tuple[Node, float]]:
 
 
 def _nodes(summary: Summary) -> bytes:
-    figure = Figure(figsize=(7, 1.6 + 0.35 * len(summary.node_seconds)), layout="constrained")
+    figure = Figure(figsize=(7, 1.8 + 0.35 * len(summary.node_seconds)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     nodes = sorted(summary.node_seconds, key=lambda node: (find_node(node).name, node), reverse=True)
     names = [find_node(node).name or "unknown" for node in nodes]
@@ -71,7 +72,7 @@ def _nodes(summary: Summary) -> bytes:
     uncertain = [summary.node_calls[node, Certainty.UNCERTAIN] for node in nodes]
     left.barh(names, uncertain, left=certain, color=UNCERTAIN, label="uncertain")
     left.set(xlabel="calls", title="Calls per hydrophone")
-    left.legend(fontsize=7)
+    figure.legend(fontsize=7, loc="outside lower left", ncols=2)
     right.barh(names, [summary.node_seconds[node] / 3600 for node in nodes], color=HOURS)
     right.set(xlabel="hours", title="Hours reviewed")
     return _png(figure)
