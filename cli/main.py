@@ -10,6 +10,7 @@ from cli.demo import demo_command
 from cli.doctor import doctor_command
 from cli.export import export_command
 from cli.import_ import import_command
+from cli.release import release_command
 from cli.rounds import rounds_command
 from cli.tasks import tasks_command
 from podcast.errors import InputError, PodcastError
@@ -37,7 +38,7 @@ def cli() -> None:
     """Annotation rounds for orca calls: into Label Studio, pre-labelled, and out again."""
 
 
-for _command in (demo_command, doctor_command, import_command, tasks_command, export_command, rounds_command):
+for _command in (demo_command, doctor_command, import_command, tasks_command, export_command, release_command, rounds_command):
     cli.add_command(_command)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importers import podcast_json, predictions_tsv, wav_folder
+from importers import dataset, podcast_json, predictions_tsv, wav_folder
 from importers.base import Read
 
 IMPORTERS: dict[str, Read] = {
+    "dataset": dataset.read,
     "podcast-json": podcast_json.read,
     "podcast-predictions": podcast_json.read_predictions,
     "podcast-annotations": podcast_json.read_annotations,

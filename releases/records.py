@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -102,14 +103,17 @@ def wav_filename(record: Record) -> str:
 
 class Pseudonyms:
     """Annotators by number. `known` (address to pseudonym) keeps the numbers of earlier releases; new ones follow by address.
+    One who comes from a release goes by that pseudonym.
 
     Numbers are dealt in order of addresses, not hashed: a hash of an address can be guessed (docs/adr/0053).
     """
 
     def __init__(self, annotators: Iterable[str], known: dict[str, str] | None = None) -> None:
-        self.names = dict(known or {})
+        annotators = set(annotators) - {""}
+        released = {name: name for name in annotators if re.fullmatch(r"annotator-\d{3,}", name)}
+        self.names = {**released, **(known or {})}
         taken, number = set(self.names.values()), 0
-        for annotator in sorted(set(annotators) - {""} - set(self.names)):
+        for annotator in sorted(annotators - set(self.names)):
             while (pseudonym := f"annotator-{(number := number + 1):03d}") in taken:
                 pass
             self.names[annotator] = pseudonym

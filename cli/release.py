@@ -1,0 +1,185 @@
+"""`podcast release`: make a dataset release, check one, or compare two."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+import click
+
+from cli.output import finish, json_option, print_json, progress
+from importers import dataset
+from importers.base import ReadOptions
+from podcast.consensus import DEFAULT_OVERLAP
+from podcast.errors import InputError, Refusal
+from podcast.labelstudio.client import LOCAL_FILES, Json, Server, read_export, to_sessions
+from podcast.labelstudio.labels import LabelConfig
+from podcast.model import Session
+from podcast.report import Report
+from podcast.session_spool import SessionSpool
+from podcast.settings import Settings, load_settings
+from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES
+from releases.build import ReleaseOptions, build
+from releases.card import DEFAULT_LICENCE
+from releases.diff import counts, diff
+from releases.lint import lint
+from releases.records import Record, records, spooled
+
+BROKEN = 1
+"""Exit status of --check when a rule is broken."""
+
+
+@click.command("release")
+@click.option("--round", "rounds", multiple=True, help="Round in Label Studio; may be given several times.")
+@click.option("--file", "files", multiple=True, metavar="URI", help="Label Studio's JSON export; may be given several times.")
+@click.option("--dataset", "datasets", multiple=True, metavar="URI", help="A released dataset, ours or an old one.")
+@click.option("--to", metavar="URI", help="Folder in which the release NAME and NAME.tar.gz are made.")
+@click.option("--name", help="Name of the release.")
+@click.option("--previous", metavar="URI", help="The release that this one follows: what was test stays test.")
+@click.option("--audio", metavar="URI", help="Folder with <session id>.wav, where the sessions' own addresses cannot be read.")
+@click.option("--no-audio", is_flag=True, help="Tables and card alone, without WAVs and archive.")
+@click.option("--overlap", type=click.FloatRange(0, 1, min_open=True), default=DEFAULT_OVERLAP, show_default=True,
+              help="Boxes of two people that overlap this much are one.")  # fmt: skip
+@click.option("--gap", "gap_s", type=click.FloatRange(0), default=DEFAULT_GAP_S, show_default=True,
+              help="Seconds at one node that must lie between two splits.")  # fmt: skip
+@click.option("--shares", type=click.FloatRange(0, 1), nargs=3, default=DEFAULT_SHARES, show_default=True,
+              help="Shares of train, dev and test.")  # fmt: skip
+@click.option("--pseudonyms", metavar="URI", help="NAME.annotators.csv of an earlier release, so that annotators keep theirs.")
+@click.option("--licence", default=DEFAULT_LICENCE, show_default=True)
+@click.option("--check", "checked", metavar="DIR", help="Check a release, ours or an old one, against the rules, and do no more.")
+@click.option("--diff", "compared", nargs=2, metavar="OLD NEW", help="Tell what changed between two releases, and do no more.")
+@json_option
+def release_command(checked: str | None, compared: tuple[str, str] | None, as_json: bool, **given: Any) -> None:
+    """Make a dataset release of one or more rounds: WAVs, train, dev and test tables, everything else as CSV, a data card.
+
+    Two files beside it are not for the public: NAME.annotators.csv tells who is behind a pseudonym, NAME.look-again.csv lists
+    the sessions with the most disagreement with their addresses.
+    """
+    if checked:
+        _check(checked, given["gap_s"], as_json=as_json)
+    elif compared:
+        _compare(*compared, given["overlap"], as_json=as_json)
+    else:
+        _make(as_json=as_json, **given)
+
+
+def _make(
+    *,
+    rounds: tuple[str, ...],
+    files: tuple[str, ...],
+    datasets: tuple[str, ...],
+    to: str | None,
+    name: str | None,
+    no_audio: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    if not to or not name or not (rounds or files or datasets):
+        raise InputError("name --to, --name and at least one --round, --file or --dataset (or --check DIR, --diff OLD NEW)")
+    source = _Source(load_settings())
+    with progress("Releasing", as_json=as_json) as advance:
+
+        def counted() -> Iterator[Session | Refusal]:
+            for session in source.sessions(rounds, files, datasets):
+                yield session
+                advance(1)
+
+        options = ReleaseOptions(name=name, with_audio=not no_audio, rounds=source.descriptions, **given)
+        report = build(counted(), to, options, source.address_of)
+    if report.counts["sessions"] and not all(report.counts[split] for split in ("train", "dev", "test")):
+        report.warn("a split is empty: there are too few recordings that lie far enough apart")
+    finish(report, f"Released {to}/{name}", as_json=as_json, to=to, name=name)
+
+
+class _Source:
+    """Sessions of rounds, export files and old releases, and the address of each one's task."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.descriptions: dict[str, str] = {}
+        self._settings = settings
+        self._tasks: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def sessions(self, rounds: tuple[str, ...], files: tuple[str, ...], datasets: tuple[str, ...]) -> Iterator[Session | Refusal]:
+        """All sessions, one source after the other. Sessions of a round that nobody has submitted come as unreviewed."""
+        for name in rounds:
+            server = Server(self._settings.label_studio_url, self._settings.label_studio_api_key)
+            project = server.find_project(name)
+            if project is None:
+                raise InputError(f"Label Studio has no round {name!r}; `podcast rounds` lists them")
+            config = LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
+            self.descriptions[name] = str(project.get("description") or "")
+            yield from self._playable(to_sessions(self._live(server, project["id"]), config, server.users()))
+        for uri in files:
+            yield from self._playable(to_sessions(self._noted(read_export(uri)), LabelConfig.load()))
+        for uri in datasets:
+            yield from dataset.read(uri, ReadOptions(audio_required=False))
+
+    def address_of(self, round_name: str, session_id: str) -> str:
+        """Where the page shows the session's task; of several rounds, the first. Empty if it came from no Label Studio."""
+        for part in round_name.split(" + "):
+            if found := self._tasks.get((part, session_id)):
+                project, task = found
+                return f"{self._settings.label_studio_url.rstrip('/')}/projects/{project}/data?task={task}"
+        return ""
+
+    def _live(self, server: Server, project_id: int) -> Iterator[Json]:
+        submitted = set()
+        for task in self._noted(server.export(project_id, with_predictions=True)):
+            submitted.add(task["id"])
+            yield task
+        rest = ({"id": number, "project": project_id, "data": data} for number, data in server.tasks(project_id))
+        yield from self._noted(task for task in rest if task["id"] not in submitted)
+
+    def _noted(self, tasks: Iterator[Json]) -> Iterator[Json]:
+        for task in tasks:
+            data = task.get("data") or {}
+            key = (str(data.get("round", "")), str(data.get("session_id", "")))
+            if isinstance(task.get("project"), int) and isinstance(task.get("id"), int):
+                self._tasks[key] = (task["project"], task["id"])
+            yield task
+
+    def _playable(self, sessions: Iterator[Session | Refusal]) -> Iterator[Session | Refusal]:
+        """Label Studio's addresses of local files as paths, where its document root is known here."""
+        root = self._settings.label_studio_local_files_document_root
+        for session in sessions:
+            if root and isinstance(session, Session) and session.recording.audio_uri.startswith(LOCAL_FILES):
+                path = (root / unquote(session.recording.audio_uri.removeprefix(LOCAL_FILES))).resolve()
+                if root.resolve() in path.parents:
+                    session = replace(session, recording=replace(session.recording, audio_uri=str(path)))
+            yield session
+
+
+def _check(folder: str, gap_s: float, *, as_json: bool) -> None:
+    findings = list(lint(folder, gap_s))
+    if as_json:
+        rows = [{"file": item.file, "line": item.line, "rule": item.rule, "message": item.message} for item in findings]
+        print_json({"checked": folder, "findings": rows})
+    else:
+        for item in findings:
+            click.echo(str(item))
+        click.echo(f"Checked {folder}: {len(findings)} findings", err=True)
+    if findings:
+        raise SystemExit(BROKEN)
+
+
+def _compare(old: str, new: str, overlap: float, *, as_json: bool) -> None:
+    report = Report()
+    with SessionSpool() as before, SessionSpool() as after:
+        changes = list(diff(_records(old, before, overlap, report), _records(new, after, overlap, report)))
+    report.counts.update(counts(changes))
+    if as_json:
+        rows = [{"session_id": item.session_id, "what": item.what, "old": item.old, "new": item.new} for item in changes]
+        finish(report, "", as_json=True, changes=rows)
+        return
+    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    writer.writerows((item.session_id, item.what, item.old, item.new) for item in changes)
+    finish(report, f"From {old} to {new}", as_json=False)
+
+
+def _records(source: str, spool: SessionSpool, overlap: float, report: Report) -> Iterator[Record]:
+    spooled(dataset.read(source, ReadOptions(audio_required=False)), spool, report)
+    return records(spool, overlap, report)

@@ -1,0 +1,193 @@
+"""Released Pod.Cast datasets, in every variant that is known, so that an old round can be corrected and come out clean.
+
+A release of this project is read whole (`importers.release`). Older ones are tables without review states or annotators: see
+docs/formats/dataset.md for their columns, and what becomes of each.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from importers import release
+from importers.base import ReadOptions
+from importers.recordings import AudioFolder
+from importers.tags import meaning
+from podcast import storage
+from podcast.errors import InputError, PodcastError, Refusal, StorageError
+from podcast.model import Annotation, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
+from podcast.nodes import node_of_location
+from podcast.times import pacific_to_utc
+
+DATE_FORMS = ("%Y-%m-%d", "%m/%d/%Y", "%Y_%m_%d")
+ALIASES = {
+    "dataset": ("dataset", "data_source"),
+    "wav_filename": ("wav_filename",),
+    "start_time_s": ("start_time_s",),
+    "duration_s": ("duration_s",),
+    "location": ("location",),
+    "date": ("date",),
+    "identifier": ("pst_or_master_tape_identifier", "data_source_id", "master_wav"),
+    "tag": ("tag",),
+}
+"""Our name of each column, and the names that it has in the wild."""
+
+NEEDED = ("wav_filename", "start_time_s", "duration_s")
+ANNOTATOR = "released"
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    where: str
+    dataset: str
+    start_time_s: str
+    duration_s: str
+    location: str
+    date: str
+    identifier: str
+    tag: str
+
+
+def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
+    """The sessions of a release, by name of their WAV. `source` is its folder, or one of its tables.
+
+    One bad line refuses its whole session: without one of its boxes a session would say "no call" where there was one. With
+    `options.model_version` the boxes come as that model's detections, to be corrected as pre-labels, and not as a review. Tags
+    that are not in importers/tags.tsv are logged with how often they stand there.
+    """
+    if not source.lower().endswith(".tsv") and release.is_release(source):
+        yield from release.read(source, options)
+        return
+    folder = source.rpartition("/")[0] if source.lower().endswith(".tsv") else source
+    audio = AudioFolder(options.audio, storage.join(folder or ".", "wav"), required=options.audio_required)
+    unknown: Counter[str] = Counter()
+    with closing(sqlite3.connect("")) as database:
+        database.execute(
+            "CREATE TABLE row (wav TEXT, line INTEGER, dataset, start, duration, location, date, identifier, tag, whence)"
+        )
+        for uri in _tables(source):
+            yield from _load(uri, database)
+        query = (
+            "SELECT wav, whence, dataset, start, duration, location, date, identifier, tag FROM row ORDER BY wav, whence, line"
+        )
+        for wav, rows in itertools.groupby(database.execute(query), key=lambda row: str(row[0])):
+            try:
+                yield _session(wav, [_Row(*map(str, row[1:])) for row in rows], audio, options, unknown)
+            except PodcastError as error:
+                yield Refusal(f"{source}, {wav}", str(error))
+        listed = {str(wav) for (wav,) in database.execute("SELECT DISTINCT wav FROM row")}
+    yield from _unreviewed(options.audio or storage.join(folder or ".", "wav"), listed, audio, options)
+    for tag, count in sorted(unknown.items()):
+        _LOG.warning("%s: unknown tag %r, %d times: kept as an uncertain call; add it to importers/tags.tsv", source, tag, count)
+
+
+def _tables(source: str) -> list[str]:
+    if source.lower().endswith(".tsv"):
+        return [source]
+    root = source.rstrip("/") + "/"
+    found = [uri for uri in storage.list_files(source, ".tsv") if "/" not in uri.removeprefix(root)]
+    if not found:
+        raise InputError(f"{source}: there is no .tsv table; expected a released dataset, with train.tsv, dev.tsv or test.tsv")
+    return found
+
+
+def _load(uri: str, database: sqlite3.Connection) -> Iterator[Refusal]:
+    """Keep the table's lines; columns go by any of their names, and unknown ones (a pandas index) are passed over."""
+    with storage.open_read(uri) as file:
+        lines = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline=""), delimiter="\t", restval=None)
+        columns = {
+            ours: next((name for name in names if name in (lines.fieldnames or [])), None) for ours, names in ALIASES.items()
+        }
+        if missing := [name for name in NEEDED if columns[name] is None]:
+            raise InputError(f"{uri}, line 1: columns {missing} are missing; found {lines.fieldnames}")
+        if "confidence" in (lines.fieldnames or []):
+            raise InputError(f"{uri}: these are predictions; import them with --from predictions-tsv")
+        for line in lines:
+            cells = {ours: (line.get(name) or "").strip() if name else "" for ours, name in columns.items()}
+            if not cells["wav_filename"]:
+                yield Refusal(f"{uri}, line {lines.line_num}", "wav_filename is empty")
+                continue
+            if None in line or None in line.values():
+                cells["start_time_s"] = "a line of another number of cells than the header"
+            values = [cells[name] for name in ("dataset", "start_time_s", "duration_s", "location", "date", "identifier", "tag")]
+            row = (cells["wav_filename"], lines.line_num, *values, f"{uri}, line {lines.line_num}")
+            database.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _session(wav: str, rows: list[_Row], audio: AudioFolder, options: ReadOptions, unknown: Counter[str]) -> Session:
+    first = rows[0]
+    node = options.source_guid or node_of_location(first.location)
+    recording, name = audio.recording(storage.stem(wav), wav, node)
+    tape = ""
+    if name.parent_start is None:
+        start = _start(first)
+        recording = replace(recording, start=start)
+        tape = "" if start else first.identifier
+    annotator = first.dataset or ANNOTATOR
+    boxes = [box for row in rows if (box := _annotation(row, annotator, recording.duration_s, unknown))]
+    state = ReviewState.CALLS if boxes else ReviewState.NO_CALLS
+    if 0 < len(boxes) < len(rows):  # a line of zeros beside boxes: nobody can tell what was meant
+        state = ReviewState.UNSURE
+    boxes.sort(key=lambda box: box.event.start_s)
+    session = Session(storage.stem(wav), recording, tape or name.parent, first.dataset)
+    if options.model_version:
+        run = ModelRun.parse(options.model_version)
+        detections = sorted({Detection(SoundEvent(box.event.start_s, box.event.end_s), box.label, 1.0, run) for box in boxes})
+        return replace(session, detections=tuple(detections), model_runs=(run,))
+    return replace(session, reviews=(Review(annotator, state, tuple(boxes)),))
+
+
+def _annotation(row: _Row, annotator: str, length_s: float | None, unknown: Counter[str]) -> Annotation | None:
+    """The box of one line, None for a line of zeros."""
+    try:
+        start_s, duration_s = float(row.start_time_s), float(row.duration_s)
+    except ValueError as error:
+        raise InputError(f"{row.where}: expected two numbers of seconds, not {row.start_time_s!r}, {row.duration_s!r}") from error
+    if start_s == duration_s == 0:
+        return None
+    try:
+        event = SoundEvent(start_s, start_s + duration_s)
+    except InputError as error:
+        raise InputError(f"{row.where}: {error}") from error
+    if length_s is not None and event.start_s >= length_s:
+        raise InputError(f"{row.where}: the box begins at {start_s} s, past the end of the audio at {length_s} s")
+    found = meaning(row.tag)
+    if not found.known:
+        unknown[row.tag] += 1
+    return Annotation(event, found.label, found.certainty, annotator, Outcome.ADDED, None, found.call_type, found.note)
+
+
+def _start(row: _Row) -> datetime | None:
+    """UTC start from date and Pacific time of day, where the name tells none; None if the line names a tape instead."""
+    for form in DATE_FORMS:
+        try:
+            return pacific_to_utc(datetime.strptime(f"{row.date} {row.identifier}", f"{form} %H:%M:%S"))
+        except ValueError:
+            continue
+    return None
+
+
+def _unreviewed(folder: str, listed: set[str], audio: AudioFolder, options: ReadOptions) -> Iterator[Session | Refusal]:
+    """WAVs that no line names: nobody says that they hold no call."""
+    try:
+        files = list(storage.list_files(folder, ".wav"))
+    except StorageError:
+        return
+    for uri in files:
+        if storage.file_name(uri) in listed:
+            continue
+        try:
+            recording, name = audio.recording(storage.stem(uri), storage.file_name(uri), options.source_guid)
+            yield Session(storage.stem(uri), recording, name.parent)
+        except PodcastError as error:
+            yield Refusal(uri, str(error))
