@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from exporters import dataset_tsv, podcast_json
+from exporters import audacity, audiofolder, dataset_tsv, dclde, orcahello, podcast_json, raven
 from exporters.base import Write
 
 EXPORTERS: dict[str, Write] = {
     "podcast-json": podcast_json.write,
     "dataset-tsv": dataset_tsv.write,
+    "dclde": dclde.write,
+    "raven": raven.write,
+    "audacity": audacity.write,
+    "audiofolder": audiofolder.write,
+    "orcahello": orcahello.write,
 }
