@@ -15,6 +15,7 @@ from podcast.errors import InputError, Refusal
 from podcast.model import Detection, ReviewState, Session
 from podcast.report import Report
 from podcast.session_spool import SessionSpool
+from podcast.times import parse_session_name
 
 RELEASED_STATES = (ReviewState.CALLS, ReviewState.NO_CALLS)
 """The states that the train, dev and test tables hold."""
@@ -48,6 +49,7 @@ def spooled(sessions: Iterable[Session | Refusal], spool: SessionSpool, report: 
             storage.join("", f"{session.id}.wav").encode()
             if "/" in session.id or "\\" in session.id or not session.id:
                 raise InputError("the name holds a slash, or nothing; it cannot name a file")
+            parse_session_name(session.id)
             f"{session.round}{session.recording.uri}{session.absolute_time}".encode()
         except (InputError, UnicodeEncodeError) as error:
             report.refuse(Refusal(f"session {session.id!r}", str(error)))

@@ -1,0 +1,177 @@
+"""Several annotators: consensus with votes, agreement against two other libraries, the model's pull on people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import krippendorff
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from podcast.consensus import consensus
+from podcast.model import Certainty, Detection, ModelRun, Outcome, Review, ReviewState, SoundEvent
+from podcast.overlap import match, overlap
+from releases.agreement import Agreement, Measure, alpha, event_f1, kappa
+from releases.anchoring import AnchoringAudit
+from tests.releases.sessions import RUN, box, review, session
+
+CALLS, NO_CALLS, UNSURE = ReviewState.CALLS, ReviewState.NO_CALLS, ReviewState.UNSURE
+
+
+def test_boxes_that_overlap_are_one_and_keep_their_votes() -> None:
+    said = consensus(
+        session(
+            "s",
+            review("ann", CALLS, [(1, 2), (10, 11)]),
+            review("bob", CALLS, [(1.1, 2.1)]),
+            review("cy", CALLS, [(1.2, 2.2), (1.9, 3)]),
+        )
+    )
+    found = [(item.annotation.event.start_s, item.voters, item.annotation.certainty) for item in said.boxes]
+    assert said.state is CALLS
+    assert found == [
+        (1.1, ("ann", "bob", "cy"), Certainty.CERTAIN),  # bob's box: nearest to the medians
+        (1.9, ("cy",), Certainty.UNCERTAIN),
+        (10.0, ("ann",), Certainty.UNCERTAIN),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reviews", "state"),
+    [
+        ([review("a", NO_CALLS), review("b", NO_CALLS)], NO_CALLS),
+        ([review("a", NO_CALLS), review("b", NO_CALLS), review("c", CALLS, [(1, 2)])], UNSURE),
+        ([review("a", NO_CALLS), review("b", UNSURE)], UNSURE),
+        ([review("a", CALLS, [(1, 2)]), review("b", CALLS, [(1, 2)]), review("c", NO_CALLS)], CALLS),
+        ([review("a", CALLS, [(1, 2)]), review("b", CALLS, [(5, 6)])], UNSURE),
+        ([review("a", CALLS, [(1, 2)]), review("b", NO_CALLS)], UNSURE),
+        ([review("a", UNSURE, [(1, 2)])], UNSURE),
+        ([review("a", CALLS)], UNSURE),
+        ([review("a", NO_CALLS), review("b", ReviewState.SKIPPED)], NO_CALLS),
+        ([review("a", CALLS, [(1, 2)]), review("a", NO_CALLS)], NO_CALLS),
+        ([review("a", CALLS, [(1, 2)], ground_truth=True), review("b", NO_CALLS), review("c", NO_CALLS)], CALLS),
+        ([review("a", ReviewState.SKIPPED), review("b", ReviewState.UNREVIEWED)], ReviewState.SKIPPED),
+    ],
+)
+def test_nobody_overrules_a_call_into_a_negative(reviews: list[Review], state: ReviewState) -> None:
+    assert consensus(session("s", *reviews)).state is state
+
+
+TIMES = st.lists(st.tuples(st.integers(0, 80), st.integers(1, 30)).map(lambda t: (t[0] / 10, (t[0] + t[1]) / 10)), max_size=5)
+
+
+@given(st.lists(TIMES, min_size=2, max_size=4), st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_consensus_drops_no_box_and_ignores_order(drawn: list[list[tuple[float, float]]], shuffle: object) -> None:
+    reviews = [review(f"p{number}", CALLS if times else NO_CALLS, times) for number, times in enumerate(drawn)]
+    said = consensus(session("s", *reviews))
+    assert sum(len(item.voters) for item in said.boxes) == sum(len(times) for times in drawn)
+    assert all(len(set(item.voters)) == len(item.voters) for item in said.boxes)
+    shuffled = list(reviews)
+    shuffle.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert consensus(session("s", *shuffled)) == said
+
+
+def test_matching_takes_as_many_pairs_as_there_can_be() -> None:
+    wide, narrow = SoundEvent(0, 10), SoundEvent(2, 9)
+    assert overlap(wide, narrow) == 0.7
+    assert match([wide, narrow], [SoundEvent(0, 9), SoundEvent(0, 3)], 0.1) == [(0, 1), (1, 0)]
+    assert match([wide], [SoundEvent(10, 11)], 0.0) == []
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_kappa_is_that_of_scikit_learn(pairs: list[tuple[bool, bool]]) -> None:
+    one, other = np.array(pairs).T.astype(int)
+    ours = float(kappa(np.bincount(2 * one + other, minlength=4).astype(float)))
+    theirs = cohen_kappa_score(one, other) if len({*one, *other}) > 1 else float("nan")
+    assert ours == pytest.approx(theirs, nan_ok=True)
+
+
+@given(st.lists(st.lists(st.sampled_from([0, 1, 1, None]), min_size=3, max_size=3), min_size=2, max_size=40))
+@settings(max_examples=150, deadline=None)
+def test_alpha_is_that_of_the_krippendorff_package(seconds: list[list[int | None]]) -> None:
+    table = np.array([[np.nan if value is None else value for value in second] for second in seconds]).T
+    sums = np.zeros(3)
+    for second in seconds:
+        said = [value for value in second if value is not None]
+        if len(said) > 1:
+            yes, no = sum(said), len(said) - sum(said)
+            sums += (yes * no / (len(said) - 1), no, yes)
+    if sums[1] and sums[2]:
+        assert float(alpha(sums)) == pytest.approx(krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"))
+    else:
+        assert np.isnan(alpha(sums))
+
+
+def _measures(agreement: Agreement) -> dict[tuple[tuple[str, ...], str], Measure]:
+    return {(item.annotators, item.name): item for item in agreement.measures()}
+
+
+def test_agreement_of_a_round_by_hand() -> None:
+    agreement = Agreement()
+    agreement.add(session("a", review("ann", CALLS, [(0, 2), (4, 5)]), review("bob", CALLS, [(1, 2)]), duration_s=10.0))
+    agreement.add(session("b", review("ann", NO_CALLS), review("bob", NO_CALLS), duration_s=10.0))
+    agreement.add(session("c", review("ann", UNSURE), review("bob", CALLS, [(1, 2)])))
+    agreement.add(session("d", review("ann", NO_CALLS)))
+    found = _measures(agreement)
+    pair = ("ann", "bob")
+    assert found[pair, "event_f1_0.5"].value == pytest.approx(2 * 1 / 3, abs=1e-4)  # one hit of 2 + 1 boxes, overlap 0.5
+    assert found[pair, "event_f1_0.7"].value == 0
+    ann = [1, 1, 0, 0, 1, 0, 0, 0, 0, 0] + [0] * 10
+    bob = [0, 1, 0, 0, 0, 0, 0, 0, 0, 0] + [0] * 10
+    assert found[pair, "second_kappa"].value == pytest.approx(cohen_kappa_score(ann, bob), abs=1e-4)
+    theirs = krippendorff.alpha(reliability_data=[ann, bob], level_of_measurement="nominal")
+    assert found[(), "krippendorff_alpha"].value == pytest.approx(theirs, abs=1e-4)
+    assert {item.sessions for item in found.values()} == {2}
+    assert [(item.session_id, item.score) for item in agreement.disagreements()] == [("a", pytest.approx(1 / 3, abs=1e-4))]
+
+
+def test_intervals_cover_what_a_bootstrap_over_sessions_covers() -> None:
+    agreement, generator = Agreement(), np.random.default_rng(7)
+    hits = generator.random(80) < 0.7
+    for number, hit in enumerate(hits):
+        other = [(1.0, 2.0)] if hit else [(5.0, 6.0)]
+        agreement.add(session(f"s{number}", review("ann", CALLS, [(1, 2)]), review("bob", CALLS, other)))
+    found = _measures(agreement)[("ann", "bob"), "event_f1_0.5"]
+    share, error = hits.mean(), np.sqrt(hits.mean() * (1 - hits.mean()) / 80)  # each session counts alike: a plain share
+    assert found.value == pytest.approx(share, abs=1e-4)
+    assert found.low == pytest.approx(share - 1.96 * error, abs=0.02)
+    assert found.high == pytest.approx(share + 1.96 * error, abs=0.02)
+    assert np.isnan(event_f1(np.zeros(2)))
+
+
+def test_anchoring_by_hand() -> None:
+    shown = [Detection(SoundEvent(start, start + 1), "Call", 0.9, RUN) for start in (0, 10, 20)]
+    unshown = Detection(SoundEvent(30.1, 31), "Call", 0.4, ModelRun("other", "2"))
+    said = Review(
+        "ann",
+        CALLS,
+        (
+            box(0, 1, outcome=Outcome.ACCEPTED, detection=shown[0]),
+            box(10.2, 11, outcome=Outcome.MOVED, detection=shown[1]),
+            box(30, 31),
+            box(40, 41),
+        ),
+        (shown[2],),
+        datetime(2020, 7, 1, tzinfo=UTC),
+    )
+    item = replace(session("s", said), detections=(*shown, unshown), model_runs=(ModelRun("other", "2"), RUN))
+    audit = AnchoringAudit(0.5)
+    audit.add(item)
+    other, own = audit.rows()
+    assert (own.shown, own.accepted, own.moved, own.deleted, own.added, own.added_found, own.boxes, own.found) == (
+        3,
+        1,
+        1,
+        1,
+        2,
+        0,
+        4,
+        2,
+    )
+    assert (other.shown, other.added, other.added_found, other.found) == (0, 2, 1, 1)

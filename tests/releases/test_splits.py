@@ -1,0 +1,121 @@
+"""Splits: proven apart by brute force, stable, balanced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podcast.errors import InputError
+from podcast.splits import LEFT_OUT, SPLITS, Unit, assign, check
+
+GAP_S = 600.0
+
+
+@st.composite
+def any_units(draw: st.DrawFn) -> list[Unit]:
+    units = []
+    for number in range(draw(st.integers(1, 25))):
+        start = draw(st.none() | st.integers(0, 40).map(lambda minutes: minutes * 150_000))
+        length = draw(st.sampled_from([60_000, 60_000, 1_800_000]))
+        origins = draw(st.lists(st.sampled_from("abcdef"), max_size=1)) + [f"own {number}"]
+        units.append(
+            Unit(
+                f"s{number:02d}",
+                draw(st.sampled_from(["", "n1", "n2"])),
+                tuple(f"name {origin}" for origin in origins),
+                start,
+                None if start is None else start + length,
+                draw(st.booleans()),
+                draw(st.integers(0, 5)),
+            )
+        )
+    return units
+
+
+def too_close(one: Unit, other: Unit, gap_s: float = GAP_S) -> bool:
+    """The rule itself, for one pair."""
+    if set(one.origins) & set(other.origins):
+        return True
+    if one.start_ms is None or other.start_ms is None or one.node != other.node:
+        return False
+    assert one.end_ms is not None and other.end_ms is not None
+    return max(one.start_ms - other.end_ms, other.start_ms - one.end_ms) < gap_s * 1000
+
+
+def broken_pairs(units: list[Unit], assigned: dict[str, str]) -> list[tuple[str, str]]:
+    placed = [unit for unit in units if assigned.get(unit.session_id) in SPLITS]
+    return [
+        (one.session_id, other.session_id)
+        for one, other in combinations(placed, 2)
+        if assigned[one.session_id] != assigned[other.session_id] and too_close(one, other)
+    ]
+
+
+@given(any_units())
+@settings(max_examples=300, deadline=None)
+def test_no_two_sides_are_too_close(units: list[Unit]) -> None:
+    assigned = assign(units, {}, GAP_S)
+    assert set(assigned) == {unit.session_id for unit in units}
+    assert broken_pairs(units, assigned) == []
+    assert LEFT_OUT not in assigned.values()  # only an earlier release can tie two sides
+
+
+@given(any_units(), st.data())
+@settings(max_examples=300, deadline=None)
+def test_what_was_test_stays_test(units: list[Unit], data: st.DataObject) -> None:
+    early = [unit for unit in units if data.draw(st.booleans(), label=unit.session_id)]
+    before = assign(early, {}, GAP_S)
+    after = assign(units, before, GAP_S)
+    assert {name: after[name] for name in before} == before
+    assert broken_pairs(units, after) == []
+
+
+@given(any_units(), st.lists(st.sampled_from([*SPLITS, LEFT_OUT]), min_size=25, max_size=25))
+@settings(max_examples=300, deadline=None)
+def test_the_check_sees_what_brute_force_sees(units: list[Unit], sides: list[str]) -> None:
+    assigned = {unit.session_id: side for unit, side in zip(units, sides, strict=False)}
+    assert bool(check(units, assigned, GAP_S)) == bool(broken_pairs(units, assigned))
+
+
+def unit(name: str, minute: float, node: str = "n1", origin: str = "", calls: int = 1) -> Unit:
+    start = round(minute * 60_000)
+    return Unit(name, node, (f"name {origin or name}",), start, start + 60_000, usable=True, calls=calls)
+
+
+def test_a_session_that_would_tie_train_to_test_is_left_out() -> None:
+    old = [unit("a", 0), unit("b", 20)]  # 19 minutes apart
+    after = assign([*old, unit("c", 10)], {"a": "train", "b": "test"}, GAP_S)  # c lies 9 minutes from each
+    assert after == {"a": "train", "b": "test", "c": LEFT_OUT}
+
+
+def test_new_sessions_of_an_old_recording_go_where_it_went() -> None:
+    after = assign([unit("a", 0, origin="tape"), unit("z", 9999, origin="tape")], {"a": "test"}, GAP_S)
+    assert after["z"] == "test"
+
+
+def test_an_earlier_release_that_breaks_the_rule_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"a \(train\) and b \(test\) lie 60.0 s apart at n1, less than 600.0 s"):
+        assign([unit("a", 0), unit("b", 2)], {"a": "train", "b": "test"}, GAP_S)
+
+
+def test_nodes_and_calls_are_balanced() -> None:
+    units = [
+        unit(f"{node}-{number}", number * 120, node, calls=(number * 7) % 11)
+        for node, count in (("n1", 200), ("n2", 60), ("n3", 40))
+        for number in range(count)
+    ]
+    assigned = assign(units, {}, GAP_S, (0.7, 0.15, 0.15))
+    for node in ("n1", "n2", "n3"):
+        sessions: Counter[str] = Counter()
+        calls: Counter[str] = Counter()
+        for item in units:
+            if item.node == node:
+                sessions[assigned[item.session_id]] += 1
+                calls[assigned[item.session_id]] += item.calls
+        for split, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True):
+            assert abs(sessions[split] / sessions.total() - share) < 0.03
+            assert abs(calls[split] / calls.total() - share) < 0.03
