@@ -21,7 +21,7 @@ def any_units(draw: st.DrawFn) -> list[Unit]:
     for number in range(draw(st.integers(1, 25))):
         start = draw(st.none() | st.integers(0, 40).map(lambda minutes: minutes * 150_000))
         length = draw(st.sampled_from([60_000, 60_000, 1_800_000]))
-        origins = draw(st.lists(st.sampled_from("abcdef"), max_size=1)) + [f"own {number}"]
+        origins = [*draw(st.lists(st.sampled_from("abcdef"), max_size=1)), f"own {number}"]
         units.append(
             Unit(
                 f"s{number:02d}",
