@@ -123,7 +123,9 @@ def test_an_old_release(tmp_path: Path) -> None:
         "r2\tOS_7_05_2019_08_24_00__0003.wav\t1.0\t2.5\torcasound_lab\t2019-07-05\t08:26:55\n"
         "r2\t60012.wav\t1.0\t2.5\twhoi\t\t60012\n"
     )
-    (tmp_path / "dev.tsv").write_text((tmp_path / "train.tsv").read_text().splitlines()[0] + "\nr2\tOS_7_05_2019_08_24_00__0004.wav\t1\n")
+    (tmp_path / "dev.tsv").write_text(
+        (tmp_path / "train.tsv").read_text().splitlines()[0] + "\nr2\tOS_7_05_2019_08_24_00__0004.wav\t1\n"
+    )
     found = [(item.file, item.line, item.rule) for item in lint(str(tmp_path))]
     assert sorted(found) == [
         ("README.md", 0, "readme"),
@@ -145,7 +147,23 @@ def test_the_real_test_round(data: Path) -> None:
 GOOD = dict(
     zip(
         COLUMNS.split(","),
-        "a.wav,r,NA,NA,1.0,2.0,2020-07-01T12:00:01.000Z,KW,1,1,SRKW,OrcaSound,Call,wav/a.wav,TRUE".split(","),
+        [
+            "a.wav",
+            "r",
+            "NA",
+            "NA",
+            "1.0",
+            "2.0",
+            "2020-07-01T12:00:01.000Z",
+            "KW",
+            "1",
+            "1",
+            "SRKW",
+            "OrcaSound",
+            "Call",
+            "wav/a.wav",
+            "TRUE",
+        ],
         strict=True,
     )
 )
