@@ -196,7 +196,12 @@ def test_annotators_keep_their_pseudonyms(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_file_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
-    items = [session("../up"), session("OS_13_45_2017_00_00_00__0001"), session("good"), Refusal("task 9", "broken")]
+    items: list[Session | Refusal] = [
+        session("../up"),
+        session("OS_13_45_2017_00_00_00__0001"),
+        session("good"),
+        Refusal("task 9", "broken"),
+    ]
     report = build(items, str(tmp_path), TABLES, no_address)
     assert (report.counts["refused"], report.counts["sessions"]) == (3, 1)
 
