@@ -51,9 +51,8 @@ def test_the_523_intervals_of_test_round_1(data: Path, tmp_path: Path, caplog: p
     assert Counter(item.note for item in boxes)["call type uncertain"] == 15
     assert not caplog.records
     assert (found.recording.source_guid, found.recording.start) == ("rpi_orcasound_lab", datetime(2019, 7, 5, 15, 24, tzinfo=UTC))
-    assert (
-        len(to_task(Session(**_fields(found) | {"round": "r"}), "/a.wav", LabelConfig.load())["annotations"][0]["result"]) > 523
-    )
+    (annotation,) = to_task(replace(found, round="r"), "/a.wav", LabelConfig.load())["annotations"]
+    assert sum(region["type"] == "labels" for region in annotation["result"]) == 523  # Label Studio can show them all
     release = released([found], tmp_path)
     assert len(rows(release / "annotations.csv")) == 523
     assert list(lint(str(release))) == []
