@@ -135,12 +135,7 @@ def _most(words: Iterable[str], own: str) -> str:
     return own if own in best or not best else best[0]
 
 
-def _order(annotation: Annotation) -> tuple[float, float, str, str, str]:
-    event = annotation.event
-    return (
-        event.start_s,
-        event.end_s,
-        annotation.annotator,
-        annotation.label,
-        f"{event.low_hz} {event.high_hz} {annotation.note}",
-    )
+def _order(item: Annotation) -> tuple[float, float, str, str, str, str, float, float]:
+    event = item.event
+    band = (event.low_hz or 0.0, event.high_hz or 0.0)
+    return (event.start_s, event.end_s, item.annotator, item.label, item.call_type, item.note, *band)

@@ -23,10 +23,16 @@ def match(ones: Sequence[SoundEvent], others: Sequence[SoundEvent], threshold: f
 
     As many pairs as possible, and among those the pairs that overlap most (an assignment problem, solved exactly).
     """
-    if not ones or not others:
-        return []
-    overlaps = np.array([[overlap(one, other) for other in others] for one in ones])
-    possible = (overlaps >= threshold) & (overlaps > 0)
-    weights = np.where(possible, 1 + overlaps / (min(len(ones), len(others)) + 1), 0.0)
+    overlaps = {
+        (row, column): shared
+        for row, one in enumerate(ones)
+        for column, other in enumerate(others)
+        if (shared := overlap(one, other)) >= threshold and shared > 0
+    }
+    if len(overlaps) == len({row for row, _ in overlaps}) == len({column for _, column in overlaps}):
+        return list(overlaps)  # nothing to choose
+    weights = np.zeros((len(ones), len(others)))
+    for pair, shared in overlaps.items():
+        weights[pair] = 1 + shared / (min(len(ones), len(others)) + 1)
     rows, columns = linear_sum_assignment(weights, maximize=True)
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if possible[row, column]]
+    return [pair for pair in zip(rows.tolist(), columns.tolist(), strict=True) if pair in overlaps]

@@ -12,6 +12,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -26,6 +27,7 @@ DRAWS = 1000
 WORST = 100
 
 Sums = npt.NDArray[np.float64]
+Formula = Callable[[Sums], Sums]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +98,11 @@ class Agreement:
         """All measures, by round, pair and name."""
         for round_name in sorted(self._rounds):
             rows = np.array(self._rounds[round_name]).reshape(-1, 3)
-            yield _measure(round_name, (), "krippendorff_alpha", rows, alpha)
+            yield from _measures(round_name, (), rows, {"krippendorff_alpha": alpha})
             for (name, one, other), values in sorted(self._pairs.items()):
-                if name != round_name:
-                    continue
-                rows = np.array(values).reshape(-1, len(OVERLAPS) + 5)
-                for column, threshold in enumerate(OVERLAPS):
-                    picked = rows[:, [column, len(OVERLAPS)]]
-                    yield _measure(name, (one, other), f"event_f1_{threshold}", picked, event_f1)
-                yield _measure(name, (one, other), "second_kappa", rows[:, len(OVERLAPS) + 1 :], kappa)
+                if name == round_name:
+                    rows = np.array(values).reshape(-1, len(OVERLAPS) + 5)
+                    yield from _measures(name, (one, other), rows, PAIR_FORMULAS)
 
 
 def seconds_with_calls(review: Review, duration_s: float | None) -> npt.NDArray[np.int64]:
@@ -119,6 +117,10 @@ def event_f1(sums: Sums) -> Sums:
     """F1 from (matched pairs, boxes of both), along the last axis."""
     with np.errstate(invalid="ignore"):
         return np.asarray(2 * sums[..., 0] / sums[..., 1])
+
+
+def _columns(formula: Formula, columns: list[int], sums: Sums) -> Sums:
+    return formula(sums[..., columns])
 
 
 def kappa(sums: Sums) -> Sums:
@@ -141,13 +143,21 @@ def alpha(sums: Sums) -> Sums:
         return np.where(no * yes > 0, 1 - (no + yes - 1) * split / (no * yes), np.nan)
 
 
-def _measure(round_name: str, annotators: tuple[str, ...], name: str, rows: Sums, formula: Callable[[Sums], Sums]) -> Measure:
-    value = float(formula(rows.sum(axis=0)))
-    if np.isnan(value):
-        return Measure(round_name, annotators, name, len(rows), None, None, None)
-    generator, draws = np.random.default_rng(0), []
-    for _ in range(DRAWS // 50):
-        counts = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=50)
-        draws.append(formula(counts @ rows))
-    low, high = np.nanpercentile(np.concatenate(draws), (2.5, 97.5))
-    return Measure(round_name, annotators, name, len(rows), *(round(float(number), 4) for number in (value, low, high)))
+PAIR_FORMULAS: dict[str, Formula] = {
+    **{f"event_f1_{overlap}": partial(_columns, event_f1, [column, len(OVERLAPS)]) for column, overlap in enumerate(OVERLAPS)},
+    "second_kappa": partial(_columns, kappa, list(range(len(OVERLAPS) + 1, len(OVERLAPS) + 5))),
+}
+
+
+def _measures(round_name: str, annotators: tuple[str, ...], rows: Sums, formulas: dict[str, Formula]) -> Iterator[Measure]:
+    """Each formula of the sums over `rows` (one a session), with the spread that drawing other sessions would give."""
+    generator = np.random.default_rng(0)
+    share = np.full(len(rows), 1 / len(rows))
+    drawn = np.concatenate([generator.multinomial(len(rows), share, size=50) @ rows for _ in range(DRAWS // 50)])
+    for name, formula in formulas.items():
+        value = float(formula(rows.sum(axis=0)))
+        if np.isnan(value):
+            yield Measure(round_name, annotators, name, len(rows), None, None, None)
+            continue
+        low, high = np.nanpercentile(formula(drawn), (2.5, 97.5))
+        yield Measure(round_name, annotators, name, len(rows), *(round(float(number), 4) for number in (value, low, high)))

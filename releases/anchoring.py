@@ -65,7 +65,8 @@ class AnchoringAudit:
                 row.accepted += item.outcome is Outcome.ACCEPTED
                 row.moved += item.outcome is Outcome.MOVED
         row.deleted += sum(detection.model_run == run for detection in review.rejected)
-        predicted = sorted({item.event for item in _detections(session, review) if item.model_run == run}, key=str)
+        events = {item.event for item in _detections(session, review) if item.model_run == run}
+        predicted = sorted(events, key=lambda event: (event.start_s, event.end_s))
         added = [item for item in review.annotations if item.outcome is Outcome.ADDED]
         row.boxes += len(review.annotations)
         row.added += len(added)

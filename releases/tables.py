@@ -155,4 +155,6 @@ def _event(event: SoundEvent) -> Row:
 
 def _text(*cells: str) -> Row:
     """Cells with line ends as line feeds: a lone carriage return would not survive Python's csv."""
-    return tuple(str(cell).replace("\r\n", "\n").replace("\r", "\n") for cell in cells)
+    if "\r" in "".join(cells):
+        return tuple(cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells)
+    return cells
