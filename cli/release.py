@@ -181,5 +181,6 @@ def _compare(old: str, new: str, overlap: float, *, as_json: bool) -> None:
 
 
 def _records(source: str, spool: SessionSpool, overlap: float, report: Report) -> Iterator[Record]:
-    spooled(dataset.read(source, ReadOptions(audio_required=False)), spool, report)
+    for _ in spooled(dataset.read(source, ReadOptions(audio_required=False)), spool, report):
+        pass
     return records(spool, overlap, report)

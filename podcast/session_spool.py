@@ -40,9 +40,13 @@ class SessionSpool:
         row = self._database.execute(query, (session_id, round_name)).fetchone()
         return _load(row[0]) if row else None
 
-    def by_id(self) -> Iterator[list[Session]]:
-        """The sessions of one id, from all rounds in order of their names; ids in order of their Unicode code points."""
-        rows = self._database.execute("SELECT id, content FROM session ORDER BY id, round")
+    def by_id(self, *, shared: bool = False) -> Iterator[list[Session]]:
+        """The sessions of one id, from all rounds in order of their names; ids in order of their Unicode code points.
+
+        `shared` gives only the ids that several rounds have.
+        """
+        where = "WHERE id IN (SELECT id FROM session GROUP BY id HAVING count(*) > 1)" if shared else ""
+        rows = self._database.execute(f"SELECT id, content FROM session {where} ORDER BY id, round")  # noqa: S608 (fixed text)
         for _, same in groupby(rows, key=lambda row: str(row[0])):
             yield [_load(content) for _, content in same]
 

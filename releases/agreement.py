@@ -152,8 +152,8 @@ PAIR_FORMULAS: dict[str, Formula] = {
 def _measures(round_name: str, annotators: tuple[str, ...], rows: Sums, formulas: dict[str, Formula]) -> Iterator[Measure]:
     """Each formula of the sums over `rows` (one a session), with the spread that drawing other sessions would give."""
     generator = np.random.default_rng(0)
-    share = np.full(len(rows), 1 / len(rows))
-    drawn = np.concatenate([generator.multinomial(len(rows), share, size=50) @ rows for _ in range(DRAWS // 50)])
+    picks = (generator.integers(0, len(rows), len(rows)) for _ in range(DRAWS))
+    drawn = np.array([np.bincount(pick, minlength=len(rows)) @ rows for pick in picks])
     for name, formula in formulas.items():
         value = float(formula(rows.sum(axis=0)))
         if np.isnan(value):

@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 
 from exporters import dataset_tsv
 from importers import release as released
@@ -75,8 +76,10 @@ def build(
     report = Report()
     report.counts.update(sessions=0, boxes=0, refused=0, **dict.fromkeys((*SPLITS, "left_out"), 0))
     with SessionSpool() as spool, Spool() as digests:
-        spooled(sessions, spool, report)
-        assigned, names = _plan(records(spool, options.overlap, report), options)
+        kept = spooled(sessions, spool, report)
+        first = (Record(session, consensus(session, options.overlap)) for session in kept)
+        again = records(spool, options.overlap, report, shared=True)  # what several rounds have is known once all are read
+        assigned, names = _plan(chain(first, again), options)
         release = _Release(folder, options, assigned, names, report, digests)
         release.write_tables(records(spool, options.overlap, Report()))
         release.write_changelog(spool)
@@ -90,23 +93,24 @@ def build(
 
 
 def _plan(found: Iterator[Record], options: ReleaseOptions) -> tuple[dict[str, str], Pseudonyms]:
-    """The split of every session, proven, and the pseudonyms. Sessions of the earlier release count, even if they are gone."""
-    units: list[Unit] = []
+    """The split of every session, proven, and the pseudonyms. Of two records of one session the later counts; sessions of the
+    earlier release count, even if they are gone."""
+    units: dict[str, Unit] = {}
     annotators: set[str] = set()
     for record in found:
         if options.with_audio and record.state in AUDIO_STATES:
             record = with_digest(record, options.audio)
-        units.append(unit_of(record.session, usable=record.state in RELEASED_STATES, calls=len(record.consensus.boxes)))
+        usable = record.state in RELEASED_STATES
+        units[record.session.id] = unit_of(record.session, usable=usable, calls=len(record.consensus.boxes))
         annotators.update(review.annotator for review in record.session.reviews)
     if not units:
         raise InputError("there is no session to be released")
     previous = released.read_splits(options.previous) if options.previous else {}
-    if options.previous:
-        here = {unit.session_id for unit in units}
-        earlier = (record.session for record in records_of(options.previous, options.overlap))
-        units += [unit_of(session, usable=False, calls=0) for session in earlier if session.id not in here]
-    assigned = assign(units, previous, options.gap_s, options.shares)
-    if faults := check(units, assigned, options.gap_s):
+    for record in records_of(options.previous, options.overlap) if options.previous else ():
+        units.setdefault(record.session.id, unit_of(record.session, usable=False, calls=0))
+    ordered = [units[name] for name in sorted(units)]
+    assigned = assign(ordered, previous, options.gap_s, options.shares)
+    if faults := check(ordered, assigned, options.gap_s):
         raise PodcastError(f"the splits break their rule, nothing was released: {faults[0]} ({len(faults)} pairs)")
     known = Pseudonyms.read(options.pseudonyms) if options.pseudonyms else None
     return assigned, Pseudonyms(annotators, known)

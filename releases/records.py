@@ -39,8 +39,8 @@ class Record:
         return self.consensus.state
 
 
-def spooled(sessions: Iterable[Session | Refusal], spool: SessionSpool, report: Report) -> None:
-    """Keep a stream of sessions; refusals go to the report, and so does a session that no release can hold.
+def spooled(sessions: Iterable[Session | Refusal], spool: SessionSpool, report: Report) -> Iterator[Session]:
+    """Keep a stream of sessions, and pass them on; refusals go to the report, and so does a session that no release can hold.
 
     Raises InputError if one round gives one session twice with different content: nobody can tell which is right.
     """
@@ -54,15 +54,20 @@ def spooled(sessions: Iterable[Session | Refusal], spool: SessionSpool, report: 
         except (InputError, UnicodeEncodeError) as error:
             report.refuse(Refusal(f"session {session.id!r}", str(error)))
             continue
-        if not spool.add(session) and spool.get(session.id, session.round) != session:
+        if spool.add(session):
+            yield session
+        elif spool.get(session.id, session.round) != session:
             raise InputError(
                 f"session {session.id} comes twice in round {session.round!r}, with different content; name each round once"
             )
 
 
-def records(spool: SessionSpool, overlap: float, report: Report) -> Iterator[Record]:
-    """One record a session id, in order of ids; sessions of one id with different audio are refused."""
-    for same in spool.by_id():
+def records(spool: SessionSpool, overlap: float, report: Report, *, shared: bool = False) -> Iterator[Record]:
+    """One record a session id, in order of ids; sessions of one id with different audio are refused.
+
+    `shared` gives only the sessions that several rounds have.
+    """
+    for same in spool.by_id(shared=shared):
         try:
             session = merged(same)
         except InputError as error:
