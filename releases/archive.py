@@ -5,18 +5,18 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from podcast import storage
 
 BLOCK = 2**20
 
 
-def write_archive(to: str, name: str, folder: str, files: Iterable[str]) -> None:
+def write_archive(to: str, name: str, folder: str, files: Iterable[str], made: Mapping[str, bytes]) -> None:
     """Pack `files` (paths below `folder`, in the order given) under the top folder `name` into one .tar.gz at `to`.
 
-    No clock, owner or mode of this machine goes in. The compressed bytes also depend on zlib: another build of it may pack the
-    same tar differently.
+    `made` holds the content of files that are not in the folder yet. No clock, owner or mode of this machine goes in. The
+    compressed bytes also depend on zlib: another build of it may pack the same tar differently (docs/adr/0055).
     """
     with (
         storage.open_write(to) as raw,
@@ -24,7 +24,7 @@ def write_archive(to: str, name: str, folder: str, files: Iterable[str]) -> None
         tarfile.open(mode="w|", fileobj=packed, bufsize=BLOCK, format=tarfile.PAX_FORMAT) as archive,
     ):
         for file in files:
-            with storage.open_read(storage.join(folder, file)) as content:
+            with io.BytesIO(made[file]) if file in made else storage.open_read(storage.join(folder, file)) as content:
                 entry = tarfile.TarInfo(f"{name}/{file}")
                 entry.size = content.seek(0, io.SEEK_END)
                 entry.mode = 0o644

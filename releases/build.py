@@ -83,12 +83,13 @@ def build(
         release = _Release(folder, options, assigned, names, report, digests)
         release.write_tables(records(spool, options.overlap, Report()))
         release.write_changelog(spool)
-        release.write_checksums()
+        names.write(storage.join(to, f"{options.name}.annotators.csv"))
+        release.write_look_again(storage.join(to, f"{options.name}.look-again.csv"), address_of)
+        checksums = release.checksums()
         if options.with_audio:
-            files = (file for _, rows in digests.groups() for file, _ in rows)
-            write_archive(storage.join(to, f"{options.name}.tar.gz"), options.name, folder, _with_checksums(files))
-    names.write(storage.join(to, f"{options.name}.annotators.csv"))
-    release.write_look_again(storage.join(to, f"{options.name}.look-again.csv"), address_of)
+            archive = storage.join(to, f"{options.name}.tar.gz")
+            write_archive(archive, options.name, folder, release.files(), {CHECKSUMS: checksums})
+        storage.write(storage.join(folder, CHECKSUMS), checksums)
     return report
 
 
@@ -208,12 +209,13 @@ class _Release:
         earlier = storage.read(storage.join(previous, "CHANGELOG")).decode()
         self._write("CHANGELOG", f"{head}{lines}\n{earlier}".encode())
 
-    def write_checksums(self) -> None:
-        """SHA256SUMS over every file, in the format of sha256sum."""
-        with storage.open_write(storage.join(self._folder, CHECKSUMS)) as file:
-            for _, rows in self._digests.groups():
-                for name, digest in rows:
-                    file.write(f"{digest}  {name}\n".encode())
+    def checksums(self) -> bytes:
+        """The content of SHA256SUMS: every file, in the format of sha256sum."""
+        return "".join(f"{digest}  {name}\n" for _, rows in self._digests.groups() for name, digest in rows).encode()
+
+    def files(self) -> list[str]:
+        """Every file of the release, SHA256SUMS included, in order."""
+        return sorted([name for _, rows in self._digests.groups() for name, _ in rows] + [CHECKSUMS])
 
     def write_look_again(self, uri: str, address_of: Callable[[str, str], str]) -> None:
         """The sessions with the most disagreement, worst first, with their addresses. Names annotators: not for the public."""
@@ -259,8 +261,3 @@ def _open_table(stack: ExitStack, uri: str, columns: Sequence[str]) -> Callable[
     writer = csv.writer(text, delimiter="\t" if uri.endswith(".tsv") else ",", lineterminator="\n")
     writer.writerow(columns)
     return writer.writerows
-
-
-def _with_checksums(files: Iterator[str]) -> Iterator[str]:
-    """The files with SHA256SUMS at its place in the order of names."""
-    return iter(sorted([*files, CHECKSUMS]))

@@ -9,13 +9,14 @@ import tarfile
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from importers.base import ReadOptions
 from importers.dataset import read
-from podcast.errors import InputError, Refusal
+from podcast.errors import InputError, Refusal, StorageError
 from podcast.model import Certainty, ReviewState, Session
 from podcast.times import parse_session_name
 from releases.build import ReleaseOptions, build
@@ -66,7 +67,7 @@ def _pseudonymous(item: Session, names: dict[str, str]) -> Session:
 @given(ROUNDS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_round_comes_back_whole(sessions: list[Session]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, patch("releases.build.pictures", return_value=[]):  # slow, and not read back
         release = released(sessions, Path(folder))
         names = {row["annotator"]: row["pseudonym"] for row in rows(Path(folder) / "r.annotators.csv")} | {"": ""}
         back = list(read(str(release), ReadOptions(audio_required=False)))
@@ -185,6 +186,23 @@ def test_a_finished_release_never_changes(tmp_path: Path) -> None:
     released(spread(1, review("ann", NO_CALLS)), tmp_path)
     with pytest.raises(InputError, match="choose another --name"):
         released(spread(2, review("ann", NO_CALLS)), tmp_path)
+
+
+def test_a_release_that_broke_off_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = with_audio(spread(3, review("ann", CALLS, [(1, 2)])), tmp_path / "in")
+    released(sessions, tmp_path / "whole", ReleaseOptions("r"))
+
+    def full_disk(*_: object) -> None:
+        raise StorageError("r.tar.gz: cannot be written (No space left on device)")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("releases.build.write_archive", full_disk)  # no real disk can be filled here
+        with pytest.raises(StorageError):
+            released(sessions, tmp_path / "out", ReleaseOptions("r"))
+    assert "finished" in {finding.rule for finding in lint(str(tmp_path / "out" / "r"))}
+    released(sessions, tmp_path / "out", ReleaseOptions("r"))
+    for path in (path for path in (tmp_path / "whole").rglob("*") if path.is_file()):
+        assert path.read_bytes() == (tmp_path / "out" / path.relative_to(tmp_path / "whole")).read_bytes()
 
 
 def test_annotators_keep_their_pseudonyms(tmp_path: Path) -> None:
