@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podcast.errors import InputError
-from podcast.splits import LEFT_OUT, SPLITS, Unit, assign, check
+from podcast.splits import LEFT_OUT, SPLITS, Unit, assign, check, groups
 
 GAP_S = 600.0
 
@@ -90,6 +90,12 @@ def test_a_session_that_would_tie_train_to_test_is_left_out() -> None:
     old = [unit("a", 0), unit("b", 20)]  # 19 minutes apart
     after = assign([*old, unit("c", 10)], {"a": "train", "b": "test"}, GAP_S)  # c lies 9 minutes from each
     assert after == {"a": "train", "b": "test", "c": LEFT_OUT}
+
+
+def test_a_minute_within_a_long_recording_does_not_hide_its_end() -> None:
+    tape = Unit("tape", "n1", ("name tape",), 0, 30 * 60_000, usable=True, calls=1)
+    found = groups([tape, unit("within", 5), unit("after", 35), unit("far", 60)], GAP_S)
+    assert [[item.session_id for item in group] for group in found] == [["after", "tape", "within"], ["far"]]
 
 
 def test_new_sessions_of_an_old_recording_go_where_it_went() -> None:
