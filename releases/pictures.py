@@ -31,17 +31,17 @@ def _map(summary: Summary) -> bytes:
     for node in placed:
         hours = summary.node_seconds[node.source_guid] / 3600
         axes.scatter(node.longitude or 0, node.latitude or 0, s=40 + 60 * hours**0.5, color=CERTAIN, alpha=0.7, linewidths=0)
-    for node, offset in _label_places(placed):
+    for node, height in _label_places(placed):
         hours, calls = summary.node_seconds[node.source_guid] / 3600, _calls(summary, node.source_guid)
         axes.annotate(
             f"{node.name}\n{hours:.1f} h, {calls} calls",
             (node.longitude or 0, node.latitude or 0),
-            xytext=(10, offset),
-            textcoords="offset points",
+            xytext=(-122.1, height),
             fontsize=8,
             va="center",
+            arrowprops={"arrowstyle": "-", "color": HOURS, "linewidth": 0.6},
         )
-    axes.set(title="Hydrophones: hours reviewed and calls", xlim=(-123.4, -121.85), ylim=(47.2, 48.75))
+    axes.set(title="Hydrophones: hours reviewed and calls", xlim=(-123.4, -121.4), ylim=(47.2, 48.9))
     axes.set_xticks([-123.2, -122.8, -122.4, -122.0])
     axes.set_aspect(1 / cos(radians(48)))
     axes.grid(alpha=0.3)
@@ -53,13 +53,11 @@ def _map(summary: Summary) -> bytes:
 
 
 def _label_places(nodes: list[Node]) -> Iterator[tuple[Node, float]]:
-    """Each node and how far (points) its words are moved up, so that those of neighbours do not overlap."""
-    below = -1e9
-    for node in sorted(nodes, key=lambda node: node.latitude or 0):
-        height = (node.latitude or 0) * 250  # about 250 points a degree on this picture
-        place = max(height, below + 26)
-        below = place
-        yield node, place - height
+    """Each node and the latitude of its words, which stand in one column and do not overlap."""
+    below = 0.0
+    for node in sorted(nodes, key=lambda node: (node.latitude or 0, node.name)):
+        below = max(node.latitude or 0, below + 0.11)
+        yield node, below
 
 
 def _nodes(summary: Summary) -> bytes:
