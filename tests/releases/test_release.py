@@ -8,11 +8,14 @@ import random
 import tarfile
 import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from importers.base import ReadOptions
 from importers.dataset import read
@@ -21,6 +24,7 @@ from podcast.model import Certainty, ReviewState, Session
 from podcast.times import parse_session_name
 from releases.build import ReleaseOptions, build
 from releases.lint import lint
+from releases.tables import moment
 from tests.conftest import write_noise
 from tests.releases.sessions import ROUNDS, review, session, spread
 
@@ -150,6 +154,12 @@ def test_utc_of_every_box(name: str, utc: str, date: str, time: str, tmp_path: P
     label = rows(release / "train.tsv")[0]
     assert (label["date"], label["pst_or_master_tape_identifier"]) == (date, time)
     assert list(lint(str(release))) == []
+
+
+@given(st.integers(1_500_000_000_000, 1_700_000_000_000), st.integers(1, 3_600_000))
+def test_utc_is_exact_to_the_millisecond(start_ms: int, offset_ms: int) -> None:
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=start_ms)
+    assert moment(start, offset_ms / 1000) == f"{np.datetime64(start_ms + offset_ms, 'ms')}Z"  # integers, by numpy's calendar
 
 
 def test_several_rounds_meet_in_one_session(tmp_path: Path) -> None:
