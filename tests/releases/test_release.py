@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from importers.base import ReadOptions
 from importers.dataset import read
 from podcast.errors import InputError, Refusal, StorageError
-from podcast.model import Certainty, ReviewState, Session
+from podcast.model import Certainty, ModelRun, ReviewState, Session
 from podcast.times import parse_session_name
 from releases.build import ReleaseOptions, build
 from releases.lint import lint
@@ -160,6 +160,14 @@ def test_utc_of_every_box(name: str, utc: str, date: str, time: str, tmp_path: P
 def test_utc_is_exact_to_the_millisecond(start_ms: int, offset_ms: int) -> None:
     start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=start_ms)
     assert moment(start, offset_ms / 1000) == f"{np.datetime64(start_ms + offset_ms, 'ms')}Z"  # integers, by numpy's calendar
+
+
+def test_names_with_semicolons_come_back(tmp_path: Path) -> None:
+    runs = tuple(ModelRun(name) for name in ("a;b", "a%3Bb", "50%", "%253B"))
+    release = released([session("s", model_runs=runs)], tmp_path)
+    (back,) = read(str(release), ReadOptions(audio_required=False))
+    assert isinstance(back, Session)
+    assert back.model_runs == runs
 
 
 def test_several_rounds_meet_in_one_session(tmp_path: Path) -> None:
