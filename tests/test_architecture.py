@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 ROWS = [
     {"podcast"},
     {"importers", "exporters", "detectors"},
-    {"ml_backend", "pipeline"},
+    {"ml_backend", "pipeline", "releases"},
     {"demo"},
     {"cli"},
 ]
