@@ -23,7 +23,6 @@ from podcast.report import Report
 from podcast.session_spool import SessionSpool
 from podcast.settings import Settings, load_settings
 from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES
-from releases.build import ReleaseOptions, build
 from releases.card import DEFAULT_LICENCE
 from releases.diff import counts, diff
 from releases.lint import lint
@@ -49,7 +48,7 @@ BROKEN = 1
 @click.option("--shares", type=click.FloatRange(0, 1), nargs=3, default=DEFAULT_SHARES, show_default=True,
               help="Shares of train, dev and test.")  # fmt: skip
 @click.option("--pseudonyms", metavar="URI", help="NAME.annotators.csv of an earlier release, so that annotators keep theirs.")
-@click.option("--licence", default=DEFAULT_LICENCE, show_default=True)
+@click.option("--licence", default=DEFAULT_LICENCE, show_default=True, help="Licence of audio and labels, for the data card.")
 @click.option("--check", "checked", metavar="DIR", help="Check a release, ours or an old one, against the rules, and do no more.")
 @click.option("--diff", "compared", nargs=2, metavar="OLD NEW", help="Tell what changed between two releases, and do no more.")
 @json_option
@@ -80,6 +79,8 @@ def _make(
 ) -> None:
     if not to or not name or not (rounds or files or datasets):
         raise InputError("name --to, --name and at least one --round, --file or --dataset (or --check DIR, --diff OLD NEW)")
+    from releases.build import ReleaseOptions, build  # draws pictures: matplotlib is slow to import
+
     source = _Source(load_settings())
     with progress("Releasing", as_json=as_json) as advance:
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from podcast.model import SoundEvent
 
@@ -31,6 +30,8 @@ def match(ones: Sequence[SoundEvent], others: Sequence[SoundEvent], threshold: f
     }
     if len(overlaps) == len({row for row, _ in overlaps}) == len({column for _, column in overlaps}):
         return list(overlaps)  # nothing to choose
+    from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed: calls seldom overlap each other
+
     weights = np.zeros((len(ones), len(others)))
     for pair, shared in overlaps.items():
         weights[pair] = 1 + shared / (min(len(ones), len(others)) + 1)
