@@ -7,7 +7,7 @@ storage go to Azure's backend. `BACKENDS` maps a scheme to a `Backend`. Writes a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import BinaryIO
@@ -49,15 +49,15 @@ def read(uri: str, start: int = 0, length: int | None = None) -> bytes:
     return backend(uri).read(uri, start, length)
 
 
-def read_all(uris: Iterable[str], store: Backend | None = None, at_once: int = AT_ONCE) -> Iterator[bytes | StorageError]:
+def read_all(uris: Iterable[str], fetch: Callable[[str], bytes] = read, at_once: int = AT_ONCE) -> Iterator[bytes | StorageError]:
     """The bytes of many files, in the order of `uris`, fetched in parallel; an error takes the place of a file without one.
 
-    At most `at_once` files are fetched or held before they are taken. `store` reads them in place of the URI's own backend.
+    At most `at_once` files are fetched or held before they are taken.
     """
 
-    def fetch(uri: str) -> bytes | StorageError:
+    def attempt(uri: str) -> bytes | StorageError:
         try:
-            return (store or backend(uri)).read(uri, 0, None)
+            return fetch(uri)
         except StorageError as error:
             return error
 
@@ -65,7 +65,7 @@ def read_all(uris: Iterable[str], store: Backend | None = None, at_once: int = A
     with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as pool:
         try:
             for uri in uris:
-                waiting.append(pool.submit(fetch, uri))
+                waiting.append(pool.submit(attempt, uri))
                 if len(waiting) >= at_once:
                     yield waiting.popleft().result()
             while waiting:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
-from podcast.errors import InputError, StorageError
+from podcast.errors import InputError, NotFoundError, StorageError
 from podcast.storage.blobs import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TRIES, BlobStore, BrokenTransferError, Place, Stat
 
 if TYPE_CHECKING:
@@ -192,4 +192,5 @@ def _named(uri: str) -> Iterator[None]:
     except AzureError as error:
         code = getattr(error, "error_code", None)
         reason = REASONS.get(str(getattr(code, "value", code))) or DENIED.get(getattr(error, "status_code", 0))
-        raise StorageError(f"{uri}: {reason or str(error).splitlines()[0]}") from error
+        kind = NotFoundError if code in MISSING else StorageError
+        raise kind(f"{uri}: {reason or str(error).splitlines()[0]}") from error

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from podcast.errors import StorageError
+from podcast.errors import NotFoundError, StorageError
 
 TRIES = 5
 CONNECT_TIMEOUT_S = 5.0
@@ -74,7 +74,7 @@ class BlobStore(ABC):
         """See `Backend`; blocks are fetched as they are needed."""
         stat = self._stat(uri)
         if stat is None:
-            raise StorageError(f"{uri}: there is no such file")
+            raise NotFoundError(f"{uri}: there is no such file")
         return cast(BinaryIO, io.BufferedReader(_BlobFile(self, uri, stat), buffer_size=2**16))
 
     @contextmanager
@@ -87,12 +87,12 @@ class BlobStore(ABC):
 
     def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:
         """See `Backend`; the service itself compares the version, so two writers in the same instant are kept apart."""
+        if old is None:
+            return self._put_if(uri, new, None)
         stat = self._stat(uri)
-        if (stat is None) != (old is None):
+        if stat is None or self.get(uri, 0, None, stat.etag) != old:
             return False
-        if stat is not None and self.read(uri, 0, None) != old:
-            return False
-        return self._put_if(uri, new, stat.etag if stat else None)
+        return self._put_if(uri, new, stat.etag)
 
     def list_files(self, uri: str, suffix: str) -> Iterator[str]:
         """See `Backend`; the folders directly below are listed in parallel."""
@@ -138,7 +138,7 @@ class BlobStore(ABC):
     def _level(self, uri: str) -> tuple[list[str], list[str]]:
         entries = list(self._entries(uri, one_level=True))
         if not entries and self.place(uri).prefix:
-            raise StorageError(f"{uri}: there is no such folder")
+            raise NotFoundError(f"{uri}: there is no such folder")
         return [entry for entry in entries if not entry.endswith("/")], [entry for entry in entries if entry.endswith("/")]
 
     @abstractmethod

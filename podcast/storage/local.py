@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from podcast.errors import StorageError
+from podcast.errors import NotFoundError, StorageError
 from podcast.storage.base import join, path_of
 
 
@@ -24,6 +24,8 @@ class LocalFiles:
     def open_read(self, uri: str) -> BinaryIO:
         try:
             return path_of(uri).open("rb")
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{uri}: there is no such file") from error
         except OSError as error:
             raise StorageError(f"{uri}: cannot be read ({error.strerror})") from error
 
@@ -77,7 +79,7 @@ class LocalFiles:
 def _folder(uri: str) -> Path:
     root = path_of(uri)
     if not root.is_dir():
-        raise StorageError(f"{uri}: there is no such folder")
+        raise NotFoundError(f"{uri}: there is no such folder")
     return root
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from podcast.errors import InputError, StorageError
+from podcast.errors import InputError, NotFoundError, StorageError
 from podcast.storage.blobs import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TRIES, BlobStore, BrokenTransferError, Place, Stat
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 CONNECTIONS = 32
+MISSING = ("404", "NoSuchKey")
 REASONS = {
     "NoSuchKey": "there is no such file",
     "404": "there is no such file",
@@ -65,7 +66,7 @@ class S3(BlobStore):
             try:
                 head = self._client().head_object(Bucket=place.container, Key=place.name)
             except self._client().exceptions.ClientError as error:
-                if _code(error) in ("404", "NoSuchKey"):
+                if _code(error) in MISSING:
                     return None
                 raise
         return Stat(head["ContentLength"], head["ETag"])
@@ -132,7 +133,8 @@ def _named(uri: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
-        raise StorageError(f"{uri}: {REASONS.get(_code(error)) or error}") from error
+        kind = NotFoundError if _code(error) in MISSING else StorageError
+        raise kind(f"{uri}: {REASONS.get(_code(error)) or error}") from error
 
 
 class _Unclosed(io.RawIOBase):

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from podcast.errors import StorageError
+from podcast.errors import NotFoundError, StorageError
 
 
 class Web:
@@ -65,7 +65,8 @@ def download(
             with attempt:
                 return _download_once(uri, max_bytes, timeout_s, headers, client)
     except httpx.HTTPStatusError as error:
-        raise StorageError(f"{uri}: the server answered {error.response.status_code}") from error
+        kind = NotFoundError if error.response.status_code in (404, 410) else StorageError
+        raise kind(f"{uri}: the server answered {error.response.status_code}") from error
     except httpx.HTTPError as error:
         raise StorageError(f"{uri}: cannot be read ({error or type(error).__name__})") from error
     raise AssertionError("tenacity either returns or raises")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podcast import audio, storage
-from podcast.errors import InputError, StorageError
+from podcast.errors import InputError, NotFoundError, StorageError
 from podcast.storage import azure, blobs, s3
 from tests.cloud.conftest import Rig
 from tests.cloud.proxy import Fault
@@ -187,7 +187,7 @@ def test_many_files_come_in_order_and_errors_in_their_place(rig: Rig) -> None:
 @pytest.mark.parametrize("call", [storage.read, lambda uri: storage.open_read(uri).close()])
 def test_a_missing_file(rig: Rig, call: object) -> None:
     uri = storage.join(rig.root, "nowhere.wav")
-    with pytest.raises(StorageError, match=r"nowhere\.wav"):
+    with pytest.raises(NotFoundError, match=r"nowhere\.wav"):
         call(uri)  # type: ignore[operator]
 
 
