@@ -24,7 +24,7 @@ class Fault:
     method: str = "GET"
 
 
-@dataclass(slots=True)
+@dataclass
 class Proxy:
     """`url` is where clients go; `faults` are used up one a request of their method; `log` holds (method, path)."""
 
