@@ -16,6 +16,7 @@ from podcast.errors import InputError, StorageError
 from podcast.storage.azure import AzureBlobs, is_azure_address
 from podcast.storage.base import Backend, file_name, join, local_path, scheme, stem
 from podcast.storage.local import LocalFiles
+from podcast.storage.page import PageStorage
 from podcast.storage.s3 import S3
 from podcast.storage.web import Web, download
 
@@ -23,6 +24,7 @@ __all__ = [
     "BACKENDS",
     "S3",
     "Backend",
+    "PageStorage",
     "backend",
     "download",
     "exists",
@@ -33,6 +35,8 @@ __all__ = [
     "local_path",
     "open_read",
     "open_write",
+    "page_address",
+    "page_storage",
     "read",
     "read_all",
     "replace",
@@ -109,6 +113,21 @@ def list_folders(uri: str) -> Iterator[str]:
 def exists(uri: str) -> bool:
     """Whether a file (not a folder) is there."""
     return backend(uri).exists(uri)
+
+
+def page_address(uri: str) -> str:
+    """The address by which Label Studio's page gets a blob: web addresses of the own Azure account become azure-blob://."""
+    store = backend(uri)
+    if isinstance(store, AzureBlobs) and scheme(uri) != "azure-blob" and store.page_storage(uri):
+        place = store.place(uri)
+        return f"azure-blob://{place.container}/{place.name}"
+    return uri
+
+
+def page_storage(uri: str) -> PageStorage | None:
+    """What Label Studio has to know to play a blob; None for addresses that it does not play through a storage object."""
+    store = backend(uri)
+    return store.page_storage(uri) if isinstance(store, S3 | AzureBlobs) else None
 
 
 def backend(uri: str) -> Backend:

@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from podcast.errors import InputError, NotFoundError, StorageError
 from podcast.storage.blobs import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TRIES, BlobStore, BrokenTransferError, Place, Stat
+from podcast.storage.page import PageStorage
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient
@@ -54,6 +55,18 @@ class AzureBlobs(BlobStore):
         if not container:
             raise InputError(f"{uri}: names no container; expected azure-blob://container/name")
         return Place(container, name)
+
+    def page_storage(self, uri: str) -> PageStorage | None:
+        """How Label Studio reaches the container of `uri`; None for another account, whose web addresses the browser reads."""
+        if _account_url(uri):
+            return None
+        settings = _connection_settings()
+        key = settings.get("AccountKey") or _setting("AZURE_STORAGE_KEY", "AZURE_BLOB_ACCOUNT_KEY")
+        # Label Studio has no field for an endpoint; it puts the key into a connection string, and the endpoint with it.
+        if endpoint := settings.get("BlobEndpoint"):
+            key += f";BlobEndpoint={endpoint}"
+        container = self.place(uri).container
+        return PageStorage("azure", container, {"container": container, "account_name": _own_account(), "account_key": key})
 
     def _get(self, uri: str, start: int, length: int | None, etag: str | None) -> bytes:
         from azure.core import MatchConditions
@@ -134,8 +147,11 @@ def _account_url(uri: str) -> str:
 
 
 def _own_account() -> str:
-    settings = dict(item.partition("=")[::2] for item in os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "").split(";"))
-    return settings.get("AccountName") or _setting("AZURE_STORAGE_ACCOUNT", "AZURE_BLOB_ACCOUNT_NAME")
+    return _connection_settings().get("AccountName") or _setting("AZURE_STORAGE_ACCOUNT", "AZURE_BLOB_ACCOUNT_NAME")
+
+
+def _connection_settings() -> dict[str, str]:
+    return dict(item.partition("=")[::2] for item in os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "").split(";") if item)
 
 
 def _setting(*names: str) -> str:

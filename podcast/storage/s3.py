@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from podcast.errors import InputError, NotFoundError, StorageError
 from podcast.storage.blobs import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TRIES, BlobStore, BrokenTransferError, Place, Stat
+from podcast.storage.page import PageStorage
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 CONNECTIONS = 32
 MISSING = ("404", "NoSuchKey")
+FIXED = ("env", "shared-credentials-file", "config-file")
+"""Where boto3 finds keys that do not expire by themselves."""
 REASONS = {
     "NoSuchKey": "there is no such file",
     "404": "there is no such file",
@@ -41,6 +44,22 @@ class S3(BlobStore):
         if not bucket:
             raise InputError(f"{uri}: names no bucket; expected s3://bucket/name")
         return Place(bucket, name)
+
+    def page_storage(self, uri: str) -> PageStorage:
+        """How Label Studio reaches the bucket of `uri`: fixed keys and an endpoint of one's own are handed on."""
+        import boto3
+
+        bucket, meta = self.place(uri).container, self._client().meta
+        fields = {"bucket": bucket, "region_name": meta.region_name}
+        if not meta.endpoint_url.endswith(".amazonaws.com"):
+            fields["s3endpoint"] = meta.endpoint_url
+        credentials = boto3.Session().get_credentials()
+        if credentials is not None and credentials.method in FIXED:
+            fields["aws_access_key_id"] = credentials.access_key
+            fields["aws_secret_access_key"] = credentials.secret_key
+            if credentials.token:
+                fields["aws_session_token"] = credentials.token
+        return PageStorage("s3", bucket, fields)
 
     def _get(self, uri: str, start: int, length: int | None, etag: str | None) -> bytes:
         from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
