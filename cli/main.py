@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.account import account_command
 from cli.demo import demo_command
 from cli.doctor import doctor_command
 from cli.export import export_command
@@ -37,7 +38,7 @@ def cli() -> None:
     """Annotation rounds for orca calls: into Label Studio, pre-labelled, and out again."""
 
 
-for _command in (demo_command, doctor_command, import_command, tasks_command, export_command, rounds_command):
+for _command in (account_command, demo_command, doctor_command, import_command, tasks_command, export_command, rounds_command):
     cli.add_command(_command)
 
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from podcast.errors import InputError, StorageError
-from podcast.storage.azure import AzureBlobs, is_azure_address
+from podcast.storage.azure import AzureBlobs, is_azure_address, use_account
 from podcast.storage.base import Backend, file_name, join, local_path, scheme, stem
 from podcast.storage.local import LocalFiles
 from podcast.storage.page import PageStorage
@@ -41,6 +41,7 @@ __all__ = [
     "read_all",
     "replace",
     "stem",
+    "use_account",
     "write",
 ]
 

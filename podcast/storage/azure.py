@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 HOST = ".blob.core.windows.net"
 UPLOADS_AT_ONCE = 4
-MISSING = ("BlobNotFound", "ResourceNotFound")
+MISSING = ("BlobNotFound", "ResourceNotFound", "ContainerNotFound")
 REASONS = {
     "BlobNotFound": "there is no such file",
     "ResourceNotFound": "there is no such file, or it is not public",
     "ContainerNotFound": "there is no such container",
+    "ContainerBeingDeleted": "the container is being deleted",
     "PublicAccessNotPermitted": "access denied; the account is not public, name its key or connection string",
     "AuthenticationFailed": "access denied; the key or signature is wrong",
     "AuthorizationFailure": "access denied; these credentials may not do this",
@@ -42,6 +43,17 @@ DENIED = dict.fromkeys((401, 403), "access denied; name credentials that may do 
 def is_azure_address(uri: str) -> bool:
     """Whether a web address belongs to Azure's blob storage."""
     return uri.startswith(("https://", "http://")) and (urlsplit(uri).hostname or "").endswith(HOST)
+
+
+def use_account(account: str, key: str) -> None:
+    """Read and write `account` with `key` from now on, in this process and those it starts.
+
+    A connection string of the same account stays in force, since it may name an endpoint. Raises InputError if it is another's.
+    """
+    named = _connection_settings().get("AccountName", account)
+    if named != account:
+        raise InputError(f"AZURE_STORAGE_CONNECTION_STRING names account {named}, not {account}; unset one of the two")
+    os.environ["AZURE_STORAGE_ACCOUNT"], os.environ["AZURE_STORAGE_KEY"] = account, key
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 CONNECTIONS = 32
-MISSING = ("404", "NoSuchKey")
+MISSING = ("404", "NoSuchKey", "NoSuchBucket")
 FIXED = ("env", "shared-credentials-file", "config-file")
 """Where boto3 finds keys that do not expire by themselves."""
 REASONS = {

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from importers.hls import Archive
+
 NODE = "rpi_orcasound_lab"
 FOLDERS = (1601520000, 1601520220)
 RATE = 48_000
@@ -38,3 +40,21 @@ def extinf(folder: int, root: Path) -> list[float]:
     """Lengths of a folder's segments in seconds, as the playlist has them."""
     text = (root / NODE / "hls" / str(folder) / "live.m3u8").read_text()
     return [float(line[8:].rstrip(",")) for line in text.splitlines() if line.startswith("#EXTINF:")]
+
+
+def long_archive(folder: Path, repeats: int) -> tuple[Archive, str, float]:
+    """The first real folder, played `repeats` times in one folder of a new archive; its node, and its length in seconds."""
+    source = archive_folder() / NODE / "hls" / str(FOLDERS[0])
+    base = folder / NODE / "hls" / str(FOLDERS[0])
+    base.mkdir(parents=True)
+    # The last segment is a single block of audio; without it the rest follow each other.
+    names = [line for line in (source / "live.m3u8").read_text().splitlines() if line.endswith(".ts")][:-1]
+    lengths = extinf(FOLDERS[0], archive_folder())[:-1]
+    lines = ["#EXTM3U"]
+    for turn in range(repeats):
+        for name, length in zip(names, lengths, strict=True):
+            copy = f"live{turn:03}{name[4:]}"
+            (base / copy).symlink_to(source / name)
+            lines += [f"#EXTINF:{length:.6f},", copy]
+    (base / "live.m3u8").write_text("\n".join(lines) + "\n")
+    return Archive(str(folder)), NODE, repeats * sum(lengths)
