@@ -99,28 +99,31 @@ class _Decoder:
             raise InputError(f"{segment.uri}: damaged, or no audio ({error})") from error
 
     def _frames(self, packets: list[Any], rate: int, segment: Segment, cut: Cut) -> tuple[int, Pcm, int]:
-        lengths = [round((packet.duration or 0) * (packet.time_base or 0) * rate) for packet in packets]
+        ticks = Fraction(rate) * packets[0].time_base
+        lengths = [round((packet.duration or 0) * ticks.numerator / ticks.denominator) for packet in packets]
         total = sum(lengths)
         first, last = _position(cut.start_us, segment, rate, total), _position(cut.end_us, segment, rate, total)
         lead = round(PRIME_US * rate / SECOND)
         self.end_us = segment.end_us
-        parts: list[Pcm] = []
-        at = 0
+        planes: list[list[npt.NDArray[np.float32]]] = []
+        begin = at = 0
         for packet, length in zip(packets, lengths, strict=True):
             if at >= last:
                 break
             if at + length > first - lead:
                 for frame in self._codec.decode(packet):  # type: ignore[union-attr]
-                    samples = to_pcm(frame.to_ndarray(), frame.format.is_planar, frame.layout.nb_channels)
-                    if len(samples) != length:
-                        raise InputError(f"{segment.uri}: a block of {len(samples)} samples in place of {length}")
-                    parts.append(samples[max(0, first - at) : max(0, last - at)])
+                    if frame.samples != length or frame.format.name != "fltp":
+                        raise InputError(f"{segment.uri}: a block of {frame.samples} samples in place of {length}")
+                    if not planes:
+                        planes, begin = [[] for _ in frame.planes], at
+                    for plane, samples in zip(planes, frame.planes, strict=True):
+                        plane.append(np.frombuffer(samples, np.float32, length))
             at += length
-        start_us = segment.start_us + round(Fraction(first, rate) * SECOND)
-        pcm = np.concatenate(parts) if parts else np.empty((0, 1), np.int16)
+        wanted = slice(max(0, first - begin), max(0, last - begin))
+        pcm = to_pcm([np.concatenate(plane)[wanted] for plane in planes])
         if len(pcm) != max(0, last - first):
             raise InputError(f"{segment.uri}: {len(pcm)} samples could be decoded of {last - first}")
-        return start_us, pcm, rate
+        return segment.start_us + round(Fraction(first, rate) * SECOND), pcm, rate
 
 
 def _position(moment_us: int, segment: Segment, rate: int, total: int) -> int:
@@ -130,8 +133,9 @@ def _position(moment_us: int, segment: Segment, rate: int, total: int) -> int:
     return min(total, max(0, round((moment_us - segment.start_us) * rate / SECOND)))
 
 
-def to_pcm(samples: npt.NDArray[Any], planar: bool, channels: int) -> Pcm:
-    """Decoded floats, full scale at 1.0, as 16-bit samples of shape (frames, channels); louder ones are clipped."""
-    frames = samples.T if planar else samples.reshape(-1, channels)
-    pcm: Pcm = np.clip(np.rint(frames * 32768.0), -32768, 32767).astype(np.int16)
+def to_pcm(channels: list[npt.NDArray[np.float32]]) -> Pcm:
+    """Floats, full scale at 1.0, one array a channel, as 16-bit samples of shape (frames, channels); louder ones are clipped."""
+    pcm = np.empty((len(channels[0]) if channels else 0, len(channels) or 1), np.int16)
+    for number, channel in enumerate(channels):
+        pcm[:, number] = np.clip(np.rint(channel * np.float32(32768)), -32768, 32767)
     return pcm

@@ -31,7 +31,7 @@ def whole_folder(folder: int, root: Path) -> npt.NDArray[np.int16]:
     base = root / NODE / "hls" / str(folder)
     names = [line for line in (base / "live.m3u8").read_text().splitlines() if not line.startswith("#")]
     stream = io.BytesIO(b"".join((base / name).read_bytes() for name in names))
-    with av.open(stream, format="mpegts") as container:
+    with av.open(stream, mode="r", format="mpegts") as container:
         decoded = np.concatenate([frame.to_ndarray().T for frame in container.decode(audio=0)])
     return np.clip(np.rint(decoded * 32768.0), -32768, 32767).astype(np.int16)
 

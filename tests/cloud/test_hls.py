@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from importers import hls
 from importers.hls import Archive, Block, Hole, parse_playlist, plan
-from importers.hls_audio import cut_session
+from importers.hls_audio import Pcm, cut_session
 from pipeline.engine import LocalEngine
 from pipeline.job import Job, run
 from podcast import audio, storage
@@ -49,7 +49,7 @@ def served(s3_proxy: Proxy) -> Archive:
 
 
 @cache
-def truth(folder: int) -> np.ndarray:
+def truth(folder: int) -> Pcm:
     return whole_folder(folder, archive_folder())
 
 
@@ -63,7 +63,7 @@ def at(seconds: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=FOLDERS[0]) + timedelta(milliseconds=round(seconds * 1000))
 
 
-def check_samples(folder: int, start_s: float, samples: np.ndarray) -> int:
+def check_samples(folder: int, start_s: float, samples: Pcm) -> int:
     """Assert that samples said to start at a Unix time are the folder's; gives their position in the folder.
 
     The two decoders fill noise bands from random numbers of their own, so the samples are not equal; but they fit best where
@@ -100,8 +100,8 @@ def test_every_window_is_cut_at_its_true_times(served: Archive, start_ms: int, l
             names[cut.name] += 1
             assert piece.start_us == cut.start_us
             # The folder's last segment holds more than its playlist says.
-            last = position + piece.frames == len(truth(folder))
-            assert abs(piece.end_us - cut.end_us) <= (19_000 if last else 1000)
+            at_end = position + piece.frames == len(truth(folder))
+            assert abs(piece.end_us - cut.end_us) <= (19_000 if at_end else 1000)
     assert set(names.values()) <= {1}
     # An independent calculation of what must have been found, from the playlists alone.
     missing = (end - start).total_seconds()
@@ -188,7 +188,8 @@ def local_archive(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_job_writes_wavs_and_gives_sessions(served: Archive, tmp_path: Path, s3_proxy: Proxy) -> None:
     s3_proxy.log.clear()
-    notes, seconds = Report(), []
+    notes = Report()
+    seconds: list[float] = []
     sessions = list(run(job(served, tmp_path, load=fake_detector.load), LocalEngine(2), notes, seconds.append))
     assert [session.id for session in sessions if isinstance(session, Session)] == [
         f"{NODE}_2020_09_30_19_{name}_PDT" for name in ("40_02", "41_02", "42_02", "43_02", "43_42", "44_02")

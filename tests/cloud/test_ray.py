@@ -17,7 +17,7 @@ from tests.cloud import fake_detector, stages
 from tests.cloud.archive import long_archive
 from tests.cloud.test_hls import at, wavs
 
-ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
+ray: Any = pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def cluster() -> Iterator[Any]:
         yield made
     finally:
         ray.shutdown()
-        made.shutdown()
+        made.shutdown()  # type: ignore[no-untyped-call]
 
 
 def test_a_node_that_dies_costs_nothing_and_doubles_nothing(cluster: Any, tmp_path: Path) -> None:
