@@ -72,15 +72,15 @@ def import_command(
     """
     settings, notes = load_settings(), Report()
     archive, plain = split_options(options)
-    server = Server(settings.label_studio_url, settings.label_studio_api_key)
-    round_ = find_round(round_name, rounds_file)
     if is_archive(source):
         with archive_progress(f"Importing into {round_name}", archive, source, as_json=as_json) as advance:
             sessions = archive_sessions(source, archive, plain["audio"], plain["threshold"], settings, notes, advance)
+            server, round_ = _server(settings), find_round(round_name, rounds_file)
             report, found, made = bring_in(server, round_, sessions, settings, project=project, presign=presign)
     else:
         check_unused(archive)
         sessions = read_source(source, audio_required=True, **plain)
+        server, round_ = _server(settings), find_round(round_name, rounds_file)
         with progress(f"Importing into {round_name}", as_json=as_json) as count:
             report, found, made = bring_in(server, round_, sessions, settings, count, project=project, presign=presign)
     report.counts.update(notes.counts)
@@ -88,6 +88,10 @@ def import_command(
     address = f"{server.url}/projects/{found['id']}"
     words = f"{'Made' if made else 'Found'} round {round_name} at {address}"
     finish(report, words, as_json=as_json, round=round_name, project=found["id"], url=address)
+
+
+def _server(settings: Settings) -> Server:
+    return Server(settings.label_studio_url, settings.label_studio_api_key)
 
 
 def bring_in(
