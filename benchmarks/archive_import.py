@@ -69,7 +69,8 @@ def main() -> None:
         report("archive_import_hours_per_second", statistics.median(ours), None)
         report("baseline_hours_per_second", statistics.median(theirs), None)
         report("archive_import_speed_ratio", ratio, 10, ratio >= 10)
-        short, long = pipeline(url, 15)[1], pipeline(url, MINUTES)[1]
+        (_, short, _), (_, long, busy) = pipeline(url, 15), pipeline(url, MINUTES)
+        report("archive_import_cpu_seconds_per_hour", busy, None)
         report("archive_import_memory_ratio_4x_window", long / short, 1.15, long / short <= 1.15)
 
 
@@ -101,15 +102,21 @@ def upload(folder: Path, url: str) -> None:
         list(pool.map(put, puts))
 
 
-def pipeline(url: str, minutes: int) -> tuple[float, float]:
-    """Hours of audio per second, start of the workers included; and the largest process's memory in MiB."""
+def cpu_seconds() -> float:
+    """Of all processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def pipeline(url: str, minutes: int) -> tuple[float, float, float]:
+    """Hours of audio per second with the start of the workers, the largest process's memory in MiB, processor seconds an hour."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--job", url, str(minutes), folder]
-        started = time.perf_counter()
+        before, started = cpu_seconds(), time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        elapsed = time.perf_counter() - started
+        elapsed, busy = time.perf_counter() - started, cpu_seconds() - before
         assert len(list(Path(folder, "wav").glob("*.wav"))) == minutes
-    return minutes / 60 / elapsed, float(done.stdout)
+    return minutes / 60 / elapsed, float(done.stdout), busy / minutes * 60
 
 
 def job(url: str, minutes: int, folder: Path) -> None:
