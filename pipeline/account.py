@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import yaml
 
 from exporters.base import WriteOptions
-from exporters.podcast_json import as_json
+from exporters.podcast_json import as_bytes
 from exporters.selection import Selection
 from importers.base import ReadOptions
 from importers.podcast_json import Kind, parse, to_session
@@ -145,7 +145,7 @@ class AccountRound:
         counts.update(unchanged=0)
         for _, session, review in selection:
             uri = storage.join(self._annotations, f"{session.id}.json")
-            content = (json.dumps(as_json(session, review), indent=4, ensure_ascii=False) + "\n").encode()
+            content = as_bytes(session, review)
             try:
                 present = storage.read(uri)
             except NotFoundError:
