@@ -133,6 +133,8 @@ def parse_playlist(text: str, source: str) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     length: int | None = None
     for number, line in enumerate(lines, 1):
+        if line.startswith("#EXT-X-MEDIA-SEQUENCE:") and line.split(":")[1].strip() != "0":
+            raise InputError(f"{source}, line {number}: its beginning was dropped ({line.strip()}), so no time in it is known")
         if line.startswith("#EXTINF:"):
             try:
                 length = round(Decimal(line.removeprefix("#EXTINF:").split(",")[0].strip()) * SECOND)
@@ -173,15 +175,16 @@ def plan(archive: Archive, node: str, start: datetime, end: datetime, session_s:
             first = max(start_us, run[0].start_us)
             if abs(first - clock) > JOINED_US:
                 yield Hole(node, clock, first, reason)
-            clock, reason = min(end_us, run[-1].end_us), "the next folder starts later"
+            last, reason = min(end_us, run[-1].end_us), "the next folder starts later"
             cuts = []
-            for border, next_border in itertools.pairwise(_borders(first, clock, start_us, session_s * SECOND)):
+            for border, next_border in itertools.pairwise(_borders(first, last, start_us, session_s * SECOND)):
                 name = node_name(node, datetime.fromtimestamp(border // SECOND, UTC))
                 if name in names:
                     yield Refusal(name, "two folders hold a session of this name; the earlier folder's was kept")
                 else:
                     names.append(name)
                     cuts.append(Cut(name, border, next_border))
+            clock = max(clock, last)
             for number in range(0, len(cuts), BLOCK):
                 yield _block(node, tuple(cuts[number : number + BLOCK]), run)
     if clock < end_us - JOINED_US:

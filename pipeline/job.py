@@ -77,7 +77,7 @@ def _note(notes: Report, refusals: list[Refusal], found: Hole | Refusal) -> None
         refusals.append(found)
     else:
         notes.warn(str(found))
-        notes.counts["holes"] += 1
+        notes.counts["holes"] += found.end_us > found.start_us
         notes.counts["seconds missing"] += max(0, round((found.end_us - found.start_us) / SECOND))
 
 

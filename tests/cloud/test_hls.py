@@ -150,6 +150,7 @@ def test_an_unknown_node_and_an_empty_window_say_so(served: Archive) -> None:
         ("#EXTM3U\n#EXTINF:nan,\na.ts", "line 2"),
         ("#EXTM3U\n#EXTINF:-1,\na.ts", "line 2.*longer than 0"),
         ("#EXTM3U\na.ts", "line 2.*no #EXTINF"),
+        ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:10.0,\nlive007.ts", "line 2.*beginning was dropped"),
     ],
 )
 def test_a_damaged_playlist_names_the_line(text: str, problem: str) -> None:
@@ -295,19 +296,19 @@ def test_other_audio_of_the_same_name_is_not_overwritten(served: Archive, tmp_pa
 
 def test_overlapping_folders_keep_both(tmp_path: Path) -> None:
     root = tmp_path / "archive"
-    for folder in (1000, 1015):
+    for folder, segments in ((1000, "ab"), (1005, "a")):
         base = root / NODE / "hls" / str(folder)
         base.mkdir(parents=True)
-        (base / "live.m3u8").write_text("#EXTM3U\n#EXTINF:10.0,\na.ts\n#EXTINF:10.0,\nb.ts\n")
+        (base / "live.m3u8").write_text("#EXTM3U\n" + "".join(f"#EXTINF:10.0,\n{name}.ts\n" for name in segments))
         (base / "a.ts").touch()
         (base / "b.ts").touch()
     start = datetime.fromtimestamp(1002, UTC)
     found = list(plan(Archive(str(root)), NODE, start, start + timedelta(seconds=35)))
     assert [(cut.start_us // 10**6, cut.end_us // 10**6) for item in found if isinstance(item, Block) for cut in item.cuts] == [
         (1002, 1022),
-        (1017, 1037),
+        (1007, 1017),
     ]
-    assert [str(item).split(" at ")[0] for item in found if isinstance(item, Hole)] == ["overlap of 5.000 s"]
+    assert [str(item).split(" at ")[0] for item in found if isinstance(item, Hole)] == ["overlap of 15.000 s", "hole of 15.000 s"]
 
 
 def test_a_tiny_remainder_joins_its_neighbour() -> None:
