@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.account import account_command
 from cli.demo import demo_command
 from cli.doctor import doctor_command
 from cli.export import export_command
@@ -38,7 +39,18 @@ def cli() -> None:
     """Annotation rounds for orca calls: into Label Studio, pre-labelled, and out again."""
 
 
-for _command in (demo_command, doctor_command, import_command, tasks_command, export_command, release_command, rounds_command):
+COMMANDS = (
+    account_command,
+    demo_command,
+    doctor_command,
+    export_command,
+    import_command,
+    release_command,
+    rounds_command,
+    tasks_command,
+)
+
+for _command in COMMANDS:
     cli.add_command(_command)
 
 

@@ -19,8 +19,13 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
     selection = Selection(sessions, to, options)
     for folder, session, review in selection:
         uri = storage.join(folder, f"{session.id}.json")
-        storage.write(uri, (json.dumps(as_json(session, review), ensure_ascii=False) + "\n").encode())
+        storage.write(uri, as_bytes(session, review))
     return selection.report
+
+
+def as_bytes(session: Session, review: Review) -> bytes:
+    """The submit file itself, on one line as Pod.Cast wrote it."""
+    return (json.dumps(as_json(session, review), ensure_ascii=False) + "\n").encode()
 
 
 def as_json(session: Session, review: Review) -> dict[str, Any]:

@@ -17,6 +17,10 @@ class StorageError(PodcastError, OSError):
     """A file or blob could not be read or written."""
 
 
+class NotFoundError(StorageError, FileNotFoundError):
+    """There is no such file, where any other StorageError leaves open whether there is."""
+
+
 class ServiceError(PodcastError, ConnectionError):
     """A server (Label Studio, the ML backend) answered with an error."""
 

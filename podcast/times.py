@@ -110,3 +110,22 @@ def parse_utc(text: str) -> datetime | None:
     if moment.tzinfo is None:
         raise InputError(f"{text!r} names no time zone; write 2020-07-25T19:15:00Z")
     return moment.astimezone(UTC)
+
+
+def parse_moment(text: str) -> datetime:
+    """UTC of a time as a person writes it: "2020-07-25 19:15", with seconds, with an offset or Z, or with a zone's name.
+
+    A time without a zone, or with PST, PDT or Pacific, is Pacific local time, as everywhere in Orcasound's names. Raises
+    InputError for anything else.
+    """
+    words = text.split()
+    zone = words.pop().upper() if len(words) > 1 and words[-1].isalpha() else ""
+    try:
+        moment = datetime.fromisoformat(" ".join(words))
+    except ValueError as error:
+        raise InputError(f"{text!r} is no time; write 2020-07-25 19:15, and UTC behind it if it is not Pacific") from error
+    if zone not in ("", "PST", "PDT", "PACIFIC", "UTC", "GMT") or (zone and moment.tzinfo):
+        raise InputError(f"{text!r}: the zone must be UTC, Pacific, PDT or PST, or an offset such as -07:00")
+    if moment.tzinfo:
+        return moment.astimezone(UTC)
+    return moment.replace(tzinfo=UTC) if zone in ("UTC", "GMT") else pacific_to_utc(moment, second_pass=zone == "PST")

@@ -148,7 +148,9 @@ class Server:
     def tasks(self, project_id: int) -> Iterator[tuple[int, Json]]:
         """Number and data of every task, page by page."""
         with self._clear_errors():
-            for task in self.sdk.tasks.list(project=project_id, include=["id", "data"], fields="task_only", page_size=PAGE_SIZE):
+            # Without resolve_uri=False, cloud addresses come as proxy addresses, and every task seems to have changed.
+            wanted = {"include": ["id", "data"], "fields": "task_only", "resolve_uri": False}
+            for task in self.sdk.tasks.list(project=project_id, page_size=PAGE_SIZE, **wanted):
                 yield int(task.id), dict(task.data or {})
 
     def update_task(self, task_id: int, data: Json) -> None:
@@ -297,13 +299,13 @@ def to_sessions(
 
 
 def audio_address(audio_uri: str, document_root: Path | None) -> str:
-    """What the page plays for audio at `audio_uri`: web and cloud addresses as they are, files through Label Studio.
+    """What the page plays for audio at `audio_uri`: web and cloud addresses, and files through Label Studio.
 
     Raises InputError for a file that Label Studio cannot serve, saying what to set.
     """
     path = storage.local_path(audio_uri)
     if path is None:
-        return audio_uri
+        return storage.page_address(audio_uri)
     path = path.resolve()
     if document_root is None:
         raise InputError(

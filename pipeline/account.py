@@ -1,0 +1,210 @@
+"""An existing Pod.Cast account: its credentials file, its rounds, and annotations both ways without overwriting anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import yaml
+
+from exporters.base import WriteOptions
+from exporters.podcast_json import as_bytes
+from exporters.selection import Selection
+from importers.base import ReadOptions
+from importers.podcast_json import Kind, parse, to_session
+from importers.recordings import AudioFolder
+from podcast import storage
+from podcast.errors import InputError, NotFoundError, PodcastError, Refusal
+from podcast.model import Recording, Round, Session
+from podcast.report import Report
+from podcast.rounds import parse_rounds
+from podcast.times import SessionName, parse_session_name
+
+FIELDS = ("blobaccount", "blobaccountkey", "getcontainer", "postcontainer", "audiocontainer", "roundinfoconfig")
+PLACEHOLDERS = ("PLACEHOLDER", "CONTAINER/FILENAME")
+MANIFEST = "podcast-manifest.jsonl"
+"""Beside the annotations: the sha256 of each file as it was when it was last brought in or written back."""
+DEFAULT_CARD = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A credentials file as it is. `root` is where the containers lie; the rest are their names, and the rounds file."""
+
+    root: str
+    predictions: str
+    annotations: str
+    audio: str
+    rounds_file: str
+    name: str = ""
+    key: str = ""
+
+    def place(self, container: str, round_name: str = "") -> str:
+        """The address of a container, of one round if one is named. Azure's containers have lower-case names alone."""
+        full = f"{container}-{round_name}" if round_name else container
+        return storage.join(self.root, full.lower() if self.root.startswith("https://") else full)
+
+    def rounds(self) -> dict[str, Round]:
+        """The rounds of the rounds file, without its `default` card."""
+        container, _, name = self.rounds_file.partition("/")
+        uri = storage.join(self.place(container), name)
+        found = parse_rounds(storage.read(uri).decode(), uri)
+        return {name: round_ for name, round_ in found.items() if name != DEFAULT_CARD}
+
+
+def read_account(uri: str, root: str | None = None) -> Account:
+    """Read CREDS.yaml. `root` stands in for the account itself: a copy of its containers as folders.
+
+    Raises InputError naming the field that is missing, or still a placeholder.
+    """
+    try:
+        content = yaml.safe_load(storage.read(uri))
+    except yaml.YAMLError as error:
+        raise InputError(f"{uri}: not YAML ({error})") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"{uri}: expected fields {', '.join(FIELDS)}")
+    values = {name: str(content.get(name) or "").strip() for name in FIELDS}
+    for name, value in values.items():
+        if not value or (value in PLACEHOLDERS and not (root and name.startswith("blob"))):
+            raise InputError(f"{uri}: {name} must be filled in, not {value or 'empty'}")
+    address = root or f"https://{values['blobaccount']}.blob.core.windows.net"
+    return Account(
+        address,
+        values["getcontainer"],
+        values["postcontainer"],
+        values["audiocontainer"],
+        values["roundinfoconfig"],
+        values["blobaccount"],
+        values["blobaccountkey"],
+    )
+
+
+class AccountRound:
+    """One round of an account: its sessions in, its annotations back."""
+
+    def __init__(self, account: Account, name: str) -> None:
+        self._predictions, self._annotations = account.place(account.predictions, name), account.place(account.annotations, name)
+        self._audio = account.place(account.audio)
+        self._known = self._read_manifest()
+        self._seen: dict[str, str] = {}
+
+    def sessions(self) -> Iterator[Session | Refusal]:
+        """Every session with its predictions, and with its submitted annotation where there is one, in order of file names.
+
+        Raises NotFoundError, before the first session is taken, if the round has no files.
+        """
+        submitted = {storage.stem(uri): uri for uri in _files(self._annotations)}
+        predicted = {storage.stem(uri): uri for uri in _files(self._predictions)}
+        if not submitted and not predicted:
+            raise NotFoundError(f"neither {self._predictions} nor {self._annotations} holds any session")
+        return self._sessions(submitted, predicted)
+
+    def _sessions(self, submitted: dict[str, str], predicted: dict[str, str]) -> Iterator[Session | Refusal]:
+        folder = AudioFolder(self._audio, self._audio, required=True)
+        sources = {**submitted, **predicted}
+        both = [name for name in sorted(predicted) if name in submitted]
+        reviews = storage.read_all(submitted[name] for name in both)
+        for name, content in zip(sorted(sources), storage.read_all(sources[name] for name in sorted(sources)), strict=True):
+            kind: Kind = "predictions" if name in predicted else "annotations"
+            session = self._session(sources[name], content, folder, kind)
+            if name in predicted and name in submitted:
+                # Read even if the predictions were refused: the two streams go in step.
+                review = next(reviews)
+                if isinstance(session, Session):
+                    reviewed = self._session(submitted[name], review, _Known(session), "annotations")
+                    session = replace(session, reviews=reviewed.reviews) if isinstance(reviewed, Session) else reviewed
+            yield session
+
+    def _session(self, uri: str, content: bytes | PodcastError, folder: AudioFolder, kind: Kind) -> Session | Refusal:
+        try:
+            if isinstance(content, PodcastError):
+                raise content
+            session = to_session(parse(content, uri), uri, ReadOptions(), folder, kind)
+        except PodcastError as error:
+            return Refusal(uri, str(error).removeprefix(f"{uri}: "))
+        if kind == "annotations":
+            self._seen[session.id] = hashlib.sha256(content).hexdigest()
+        return session
+
+    def remember(self, report: Report) -> None:
+        """After an import: note the annotation files that are now in Label Studio, but those whose import was refused."""
+        refused = {refusal.where.removeprefix("session ") for refusal in report.refusals}
+        self._known |= {name: digest for name, digest in self._seen.items() if name not in refused}
+        self._write_manifest()
+
+    def give_back(self, sessions: Iterable[Session | Refusal], annotator: str = "latest") -> Report:
+        """Write completed sessions to the annotations container, one JSON each.
+
+        A file is written if there is none, and replaced if it is as this project last saw it. One that was changed by somebody
+        else in the meantime is kept, and refused as a conflict, unless it says the same.
+        """
+        selection = Selection(sessions, self._annotations, WriteOptions(annotator))
+        counts = selection.report.counts
+        counts.update(unchanged=0)
+        for _, session, review in selection:
+            uri = storage.join(self._annotations, f"{session.id}.json")
+            content = as_bytes(session, review)
+            try:
+                present = storage.read(uri)
+            except NotFoundError:
+                present = None
+            if present is not None and _says(present, uri) == _says(content, uri):
+                self._known[session.id] = hashlib.sha256(present).hexdigest()
+                counts.update(unchanged=1, written=-1)
+                continue
+            ours = present is None or hashlib.sha256(present).hexdigest() == self._known.get(session.id)
+            if ours and storage.replace(uri, present, content):
+                self._known[session.id] = hashlib.sha256(content).hexdigest()
+                continue
+            counts.update(written=-1)
+            selection.report.refuse(
+                Refusal(f"session {session.id}", f"{uri} was changed by somebody else in the meantime; it was kept as it is")
+            )
+        self._write_manifest()
+        return selection.report
+
+    def _read_manifest(self) -> dict[str, str]:
+        try:
+            lines = storage.read(storage.join(self._annotations, MANIFEST)).decode().splitlines()
+        except NotFoundError:
+            return {}
+        return {row["session_id"]: row["sha256"] for row in map(json.loads, lines)}
+
+    def _write_manifest(self) -> None:
+        rows = (json.dumps({"session_id": name, "sha256": digest}) for name, digest in sorted(self._known.items()))
+        if self._known:
+            storage.write(storage.join(self._annotations, MANIFEST), "".join(f"{row}\n" for row in rows).encode())
+
+
+class _Known(AudioFolder):
+    """In place of the audio: what was found out about it when the predictions were read."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(None, "", required=False)
+        self._session = session
+
+    def recording(self, session_id: str, uri: str, source_guid: str) -> tuple[Recording, SessionName]:  # noqa: ARG002
+        """See `AudioFolder`."""
+        return self._session.recording, parse_session_name(session_id)
+
+
+def _files(container: str) -> list[str]:
+    try:
+        return list(storage.list_files(container, ".json"))
+    except NotFoundError:
+        return []
+
+
+def _says(content: bytes, uri: str) -> object:
+    """What a submit file says, whatever its notation: session, and boxes on the millisecond grid. None if it says nothing."""
+    try:
+        value = parse(content, uri)
+        boxes = [
+            (round(float(box.get("start_s", box.get("start_time_s"))), 3), round(float(box["duration_s"]), 3))
+            for box in value["annotations"]
+        ]
+        return sorted(boxes)
+    except (InputError, KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,92 @@
+"""What an engine is, and the one for this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from podcast.errors import PodcastError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+AHEAD = 2
+"""Items a worker may have waiting, so that it never stands still, and memory does not grow with the archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An item whose result is known already: it passes through in its place."""
+
+    result: Any
+
+
+class Engine(Protocol):
+    """Maps a stage over items. A stage is a picklable callable, made once a worker; doing an item twice is harmless."""
+
+    @property
+    def keeps_segments(self) -> bool:
+        """Whether its workers share this machine's disk, so that fetched segments can be kept there."""
+
+    def map(self, stage: Callable[[Any], Any], items: Iterable[Any], *, model: bool = False) -> Iterator[Any]:
+        """The results in the order of the items, `Known` ones as they are; few items are taken ahead of the results.
+
+        `model` says that the stage holds a model, so that its workers get a GPU where there is one. What a stage raises is
+        raised here.
+        """
+
+
+class LocalEngine:
+    """One process a core of this machine."""
+
+    keeps_segments = True
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def map(self, stage: Callable[[Any], Any], items: Iterable[Any], *, model: bool = False) -> Iterator[Any]:  # noqa: ARG002
+        """See `Engine`."""
+        waiting: deque[Future[Any] | Known] = deque()
+        # Not fork: threads of this process (progress bar, storage) would be copied in whatever state they are.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(stage,))
+        try:
+            for item in items:
+                waiting.append(item if isinstance(item, Known) else pool.submit(_call, item))
+                if len(waiting) >= self.workers * AHEAD:
+                    yield _result(waiting.popleft())
+            while waiting:
+                yield _result(waiting.popleft())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(item: Future[Any] | Known) -> Any:
+    if isinstance(item, Known):
+        return item.result
+    try:
+        return item.result()
+    except BrokenProcessPool as error:
+        raise PodcastError("a worker process was killed (out of memory?); run the same command again to go on") from error
+
+
+_stage: Callable[[Any], Any] | None = None
+
+
+def _begin(stage: Callable[[Any], Any]) -> None:
+    """In a new worker: one thread each for numerical libraries, since there is a process a core."""
+    global _stage
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    _stage = stage
+
+
+def _call(item: Any) -> Any:
+    if _stage is None:
+        raise AssertionError("a worker begins with its stage")
+    return _stage(item)

@@ -1,0 +1,136 @@
+"""An archive job: one window of one node, from the archive to sessions with detections. Written once, for every engine."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from detectors.base import Load
+from importers.hls import SECOND, Archive, Block, Hole, plan
+from pipeline.engine import Engine, Known
+from pipeline.journal import Journal
+from pipeline.stages import CutBlock, CutStage, DetectStage, as_detection, kept_path
+from podcast.errors import Refusal
+from podcast.model import ModelRun, Recording, Session
+from podcast.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do. `to` is the folder for WAVs (any storage URI), `work` one of this machine for the journal and for segments.
+
+    `load` makes the detector, None for sessions without predictions; detections of a confidence of at least `threshold` are
+    kept. With `candidates_only`, sessions without one are not given out (their WAVs stay).
+    """
+
+    archive: Archive
+    node: str
+    start: datetime
+    end: datetime
+    to: str
+    work: Path
+    session_s: int = 60
+    load: Load | None = None
+    threshold: float = 0.0
+    candidates_only: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where this job's state lies: the same for the same audio, whatever the detector."""
+        what = (self.archive, self.node, self.start.timestamp(), self.end.timestamp(), self.to, self.session_s)
+        return self.work / f"{self.node}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
+
+
+def run(
+    job: Job, engine: Engine, notes: Report, progress: Callable[[float], None] = lambda _: None
+) -> Iterator[Session | Refusal]:
+    """The job's sessions in order of time, those of an interrupted run without doing them again.
+
+    Holes and damaged segments become warnings in `notes`, with counts. `progress` is called with seconds of the window that are
+    done. Raises InputError for a wrong window or node, StorageError where the archive or the destination fails.
+    """
+    kept = job.folder / "segments"
+    kept.mkdir(parents=True, exist_ok=True)
+    with closing(Journal(job.folder / "journal.sqlite")) as journal:
+        refusals: list[Refusal] = []
+        cut = _cut(job, engine, journal, partial(_note, notes, refusals), kept)
+        for block, rows, model_run in _detected(job, engine, journal, cut):
+            yield from _sessions(job, block, rows, model_run)
+            yield from (Refusal(name, reason) for name, reason in block.conflicts)
+            for problem in block.problems:
+                notes.warn(problem)
+            notes.counts["damaged or missing segments"] += len(block.problems)
+            progress(sum(written.duration_s for written in block.sessions))
+        yield from refusals
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def _note(notes: Report, refusals: list[Refusal], found: Hole | Refusal) -> None:
+    if isinstance(found, Refusal):
+        refusals.append(found)
+    else:
+        notes.warn(str(found))
+        notes.counts["holes"] += found.end_us > found.start_us
+        notes.counts["seconds missing"] += max(0, round((found.end_us - found.start_us) / SECOND))
+
+
+def _cut(job: Job, engine: Engine, journal: Journal, note: Callable[[Hole | Refusal], None], kept: Path) -> Iterator[CutBlock]:
+    def items() -> Iterator[tuple[Block, bool] | Known]:
+        for found in plan(job.archive, job.node, job.start, job.end, job.session_s):
+            if not isinstance(found, Block):
+                note(found)
+            elif known := journal.get("cut", found.key):
+                yield Known((CutBlock.from_json(known), ()))
+            else:
+                yield found, journal.begin(found.key)
+
+    stage = CutStage(job.archive, job.to, str(kept) if engine.keeps_segments else "")
+    previous: tuple[str, ...] = ()
+    for block, fetched in engine.map(stage, items()):
+        if fetched and not block.conflicts:
+            journal.put("cut", block.key, block.as_json())
+        # The last segments may be needed by the next block.
+        for uri in (*previous, *fetched[:-2]):
+            kept_path(str(kept), uri).unlink(missing_ok=True)
+        previous = fetched[-2:]
+        yield block
+
+
+def _detected(
+    job: Job, engine: Engine, journal: Journal, blocks: Iterable[CutBlock]
+) -> Iterator[tuple[CutBlock, list[list[Any]], ModelRun | None]]:
+    if job.load is None:
+        yield from ((block, [[] for _ in block.sessions], None) for block in blocks)
+        return
+    model_run = job.load().model_run
+    waiting: list[CutBlock] = []
+
+    def items() -> Iterator[CutBlock | Known]:
+        for block in blocks:
+            waiting.append(block)
+            known = journal.get(str(model_run), block.key)
+            yield block if known is None else Known(known)
+
+    for rows in engine.map(DetectStage(job.load), items(), model=True):
+        block = waiting.pop(0)
+        journal.put(str(model_run), block.key, rows)
+        yield block, rows, model_run
+
+
+def _sessions(job: Job, block: CutBlock, rows: list[list[Any]], model_run: ModelRun | None) -> Iterator[Session]:
+    for written, found in zip(block.sessions, rows, strict=True):
+        detections = [as_detection(row, model_run) for row in found] if model_run else []
+        kept = tuple(item for item in detections if item.confidence >= job.threshold)
+        if kept or not job.candidates_only:
+            recording = Recording(
+                written.uri, block.node, written.start, written.duration_s, written.sha256, audio_uri=written.uri
+            )
+            runs = (model_run,) if model_run else ()
+            yield Session(written.session_id, recording, written.session_id, detections=kept, model_runs=runs)

@@ -1,0 +1,63 @@
+"""Audio in the cloud: the storage objects through which Label Studio's page plays it, and whether it does."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx
+
+from podcast.labelstudio.client import LOCAL_FILES, Server
+from podcast.storage import PageStorage
+
+PRESIGN_MINUTES = 60
+"""Label Studio's own default of one minute ends while an annotator still listens."""
+
+
+def ensure_cloud_storage(server: Server, project_id: int, place: PageStorage, *, presign: bool) -> bool:
+    """A storage object that covers a bucket or container; True if it was made just now.
+
+    It is never synced: that would make a second set of tasks. With `presign` the browser gets signed addresses of the cloud (the
+    bucket then needs CORS), otherwise the audio goes through Label Studio.
+    """
+    kind: Any = server.sdk.import_storage.s3 if place.kind == "s3" else server.sdk.import_storage.azure
+    container = "bucket" if place.kind == "s3" else "container"
+    hint = f"does {place.container} exist, and may Label Studio reach it? Addresses of a private network need SSRF settings there"
+    with server._clear_errors(hint=hint):
+        for found in kind.list(project=project_id):
+            if getattr(found, container) == place.container and not found.prefix:
+                if found.presign != presign:
+                    kind.update(found.id, presign=presign)
+                return False
+        kind.create(
+            project=project_id,
+            title="audio (never sync)",
+            use_blob_urls=True,
+            presign=presign,
+            presign_ttl=PRESIGN_MINUTES,
+            **place.fields,
+        )
+    return True
+
+
+def audio_problem(server: Server, project_id: int, address: str) -> str:
+    """Why a browser will not get the audio at a task's address; empty if it answers a ranged request as a browser needs it."""
+    own = address.startswith(LOCAL_FILES)
+    if address.startswith(("s3://", "azure-blob://")):
+        path = f"/projects/{project_id}/resolve/"
+        params = {"fileuri": base64.urlsafe_b64encode(address.encode()).decode()}
+    else:
+        path, params = address, {}
+    headers = {"Range": "bytes=0-1", "Origin": server.url}
+    if own or params:
+        headers |= server._headers()
+    try:
+        answer = server.http.get(path, params=params or None, headers=headers)
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    if answer.status_code != httpx.codes.PARTIAL_CONTENT:
+        return f"a ranged request is answered with {answer.status_code}, not 206"
+    elsewhere = answer.url.host != httpx.URL(server.url).host or answer.url.port != httpx.URL(server.url).port
+    if elsewhere and answer.headers.get("Access-Control-Allow-Origin") not in ("*", server.url):
+        return f"{answer.url.host} sends no Access-Control-Allow-Origin, so the browser will refuse it (set up CORS there)"
+    return ""

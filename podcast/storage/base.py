@@ -1,0 +1,75 @@
+"""What a place for files must be able to do, and how its addresses are taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from podcast.errors import InputError
+
+
+class Backend(Protocol):
+    """One kind of place. Every method raises StorageError naming the URI."""
+
+    def read(self, uri: str, start: int, length: int | None) -> bytes:
+        """`length` bytes from `start`, fewer at the end; None reads to the end."""
+
+    def open_read(self, uri: str) -> BinaryIO:
+        """The content as a seekable binary file, to be closed by the caller."""
+
+    def open_write(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """A writer whose content becomes visible when its block ends without an error, and never otherwise."""
+
+    def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:
+        """Write `new` if the content is still `old` (None: if there is no file); False, and nothing changed, otherwise."""
+
+    def list_files(self, uri: str, suffix: str) -> Iterator[str]:
+        """URIs of all files below `uri` whose name ends in `suffix`, in a stable order."""
+
+    def list_folders(self, uri: str) -> Iterator[str]:
+        """URIs of the folders directly below `uri`, sorted."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether a file is there."""
+
+
+QUOTED = ("file", "http", "https")
+"""Schemes whose addresses are percent-encoded. `s3://` and `azure-blob://` carry names as they are, as Label Studio does."""
+
+
+def scheme(uri: str) -> str:
+    """The part before `://`; empty for a path."""
+    return uri.partition("://")[0] if "://" in uri else ""
+
+
+def join(uri: str, *names: str) -> str:
+    """`uri` as a folder, with `names` below it. Raises InputError for a name that would leave the folder."""
+    for name in names:
+        if name.startswith("/") or ".." in Path(name).parts:
+            raise InputError(f"{name!r} would leave the folder {uri}")
+    encode = quote if scheme(uri) in QUOTED else str
+    return "/".join([uri.rstrip("/") or "/", *(encode(name) for name in names)])
+
+
+def file_name(uri: str) -> str:
+    """The last part of a URI, decoded; backslashes count as separators, since Pod.Cast wrote Windows paths."""
+    path = unquote(urlsplit(uri).path) if scheme(uri) in QUOTED else uri.partition("://")[2] or uri
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def stem(uri: str) -> str:
+    """`file_name` without its last suffix."""
+    return file_name(uri).rsplit(".", 1)[0]
+
+
+def path_of(uri: str) -> Path:
+    """The path behind a path or `file://` URI."""
+    return Path(unquote(urlsplit(uri).path)) if uri.startswith("file://") else Path(uri)
+
+
+def local_path(uri: str) -> Path | None:
+    """The path behind a path or `file://` URI; None for any other address."""
+    return path_of(uri) if scheme(uri) in ("", "file") else None

@@ -1,0 +1,87 @@
+"""Paths and `file://` URIs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from podcast.errors import NotFoundError, StorageError
+from podcast.storage.base import join, path_of
+
+
+class LocalFiles:
+    """Files of this machine. A file is written beside its place and then renamed."""
+
+    def read(self, uri: str, start: int, length: int | None) -> bytes:
+        with self.open_read(uri) as file:
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    def open_read(self, uri: str) -> BinaryIO:
+        try:
+            return path_of(uri).open("rb")
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{uri}: there is no such file") from error
+        except OSError as error:
+            raise StorageError(f"{uri}: cannot be read ({error.strerror})") from error
+
+    @contextmanager
+    def open_write(self, uri: str) -> Iterator[BinaryIO]:
+        path, temporary = path_of(uri), None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as file:
+                temporary = Path(file.name)
+                yield file  # type: ignore[misc]
+            temporary.chmod(0o666 & ~_UMASK)
+            temporary.replace(path)
+            temporary = None
+        except StorageError:
+            raise
+        except OSError as error:
+            raise StorageError(f"{uri}: cannot be written ({error.strerror}); nothing was changed there") from error
+        finally:
+            if temporary:
+                temporary.unlink(missing_ok=True)
+
+    def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:
+        """Two writers of one machine in the same instant are not kept apart: the file system knows no conditional rename."""
+        path = path_of(uri)
+        if (path.read_bytes() if path.is_file() else None) != old:
+            return False
+        with self.open_write(uri) as file:
+            file.write(new)
+        return True
+
+    def list_files(self, uri: str, suffix: str) -> Iterator[str]:
+        root = _folder(uri)
+        for folder, folders, names in os.walk(root):
+            folders.sort()
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            below = os.path.relpath(folder, root)
+            for name in sorted(names):
+                if name.lower().endswith(suffix) and not name.startswith("."):
+                    yield join(uri, name) if below == "." else join(uri, below, name)
+
+    def list_folders(self, uri: str) -> Iterator[str]:
+        for name in sorted(entry.name for entry in _folder(uri).iterdir() if entry.is_dir()):
+            if not name.startswith("."):
+                yield join(uri, name)
+
+    def exists(self, uri: str) -> bool:
+        return path_of(uri).is_file()
+
+
+def _folder(uri: str) -> Path:
+    root = path_of(uri)
+    if not root.is_dir():
+        raise NotFoundError(f"{uri}: there is no such folder")
+    return root
+
+
+_UMASK = os.umask(0)
+os.umask(_UMASK)

@@ -1,0 +1,94 @@
+"""Real servers that speak S3 (moto's) and Azure's blob protocol (Azurite), each on a free port, stopped whatever happens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+AZURITE = "azurite@3"
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's own account, the same on every machine; it opens nothing else."""
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """The address of a running moto server."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with running(command, f"http://127.0.0.1:{port}/moto-api/") as url:
+        yield url.removesuffix("/moto-api/")
+
+
+@contextmanager
+def azure_server(folder: Path) -> Iterator[str]:
+    """The address of a running Azurite, with its account. Skips the test where there is neither Azurite nor npm."""
+    port = free_port()
+    command = [
+        *_azurite(),
+        *("--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)),
+        *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
+    ]
+    with running(command, f"http://127.0.0.1:{port}/{ACCOUNT}") as url:
+        yield url
+
+
+def connection_string(url: str) -> str:
+    return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={url};"
+
+
+def _azurite() -> list[str]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orcasound-podcast" / "azurite"
+    program = cache / "node_modules" / ".bin" / "azurite-blob"
+    if not program.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("Azurite is not installed, and there is no npm to install it with")
+        command = [npm, "install", "--prefix", str(cache), "--no-audit", "--no-fund", AZURITE]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode:
+            pytest.skip(f"npm could not install Azurite: {done.stderr.strip().splitlines()[-1:]}")
+    return [str(program)]
+
+
+@contextmanager
+def running(command: list[str], health: str, timeout_s: float = 60) -> Iterator[str]:
+    """A process for as long as the block lasts, once `health` answers anything below 500."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                if httpx.get(health, timeout=2).status_code < 500:
+                    break
+            except httpx.TransportError:
+                pass
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[0]} ended: {process.stderr.read().decode()[-500:]}")  # type: ignore[union-attr]
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not answer at {health} within {timeout_s} s")
+            time.sleep(0.05)
+        yield health
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,325 @@
+"""The archive importer against the real archive, served by S3: the right samples at the right time, none lost, none twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from importers import hls
+from importers.hls import Archive, Block, Hole, parse_playlist, plan
+from importers.hls_audio import Pcm, cut_session
+from pipeline.engine import LocalEngine
+from pipeline.job import Job, run
+from podcast import audio, storage
+from podcast.errors import InputError, Refusal, StorageError
+from podcast.model import Session
+from podcast.report import Report
+from tests.cloud import fake_detector
+from tests.cloud.archive import FOLDERS, NODE, RATE, archive_folder, extinf, whole_folder
+from tests.cloud.proxy import Fault, Proxy
+
+BUCKET = "audio-orcasound-net"
+OFFSET_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def served(s3_proxy: Proxy) -> Archive:
+    """The real archive as a public bucket behind the proxy."""
+    root = archive_folder()
+    client = boto3.client(
+        "s3", endpoint_url=s3_proxy.url, region_name="us-west-2", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    client.create_bucket(Bucket=BUCKET, ACL="public-read", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            client.put_object(Bucket=BUCKET, Key=str(path.relative_to(root)), Body=path.read_bytes(), ACL="public-read")
+    return Archive(f"s3://{BUCKET}", s3_proxy.url, "us-west-2")
+
+
+@cache
+def truth(folder: int) -> Pcm:
+    return whole_folder(folder, archive_folder())
+
+
+@cache
+def fetched(archive: Archive, uri: str) -> bytes:
+    return archive.store.read(uri, 0, None)
+
+
+def at(seconds: float) -> datetime:
+    """A time on the clock of the first folder."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=FOLDERS[0]) + timedelta(milliseconds=round(seconds * 1000))
+
+
+def check_samples(folder: int, start_s: float, samples: Pcm) -> int:
+    """Assert that samples said to start at a Unix time are the folder's; gives their position in the folder.
+
+    The two decoders fill noise bands from random numbers of their own, so the samples are not equal; but they fit best where
+    they belong, and worse one sample to either side.
+    """
+    whole = truth(folder)
+    position = round((start_s - folder - OFFSET_S) * RATE)
+    assert 0 <= position <= len(whole) - len(samples)
+    if len(samples) > RATE:
+        middle = samples[100:-100].astype(np.int32)
+        lags = range(-3, 4)
+        misfit = [int(np.abs(middle - whole[position + 100 + lag :][: len(middle)]).sum()) for lag in lags]
+        assert misfit.index(min(misfit)) == lags.index(0)
+    return position
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start_ms=st.integers(-20_000, 320_000), length_ms=st.integers(1, 330_000), session_s=st.sampled_from([7, 30, 60, 61, 600]))
+def test_every_window_is_cut_at_its_true_times(served: Archive, start_ms: int, length_ms: int, session_s: int) -> None:
+    start, end = at(start_ms / 1000), at((start_ms + length_ms) / 1000)
+    found = list(plan(served, NODE, start, end, session_s))
+    covered: dict[int, list[tuple[int, int]]] = {folder: [] for folder in FOLDERS}
+    names = Counter[str]()
+    for block in found:
+        if not isinstance(block, Block):
+            continue
+        for cut in block.cuts:
+            pieces, problems = cut_session(cut, block.segments, lambda segment: fetched(served, segment.uri))
+            assert not problems
+            (piece,) = pieces
+            folder = max(folder for folder in FOLDERS if folder + OFFSET_S <= piece.start_us / 1e6 + 0.001)
+            position = check_samples(folder, piece.start_us / 1e6, piece.samples)
+            covered[folder].append((position, position + piece.frames))
+            names[cut.name] += 1
+            assert piece.start_us == cut.start_us
+            # The folder's last segment holds more than its playlist says.
+            at_end = position + piece.frames == len(truth(folder))
+            assert abs(piece.end_us - cut.end_us) <= (19_000 if at_end else 1000)
+    assert set(names.values()) <= {1}
+    # An independent calculation of what must have been found, from the playlists alone.
+    missing = (end - start).total_seconds()
+    for folder in FOLDERS:
+        begin, finish = folder + OFFSET_S, folder + OFFSET_S + sum(extinf(folder, archive_folder()))
+        first, last = max(begin, start.timestamp()), min(finish, end.timestamp())
+        if first >= last:
+            assert not covered[folder]
+            continue
+        missing -= last - first
+        spans = sorted(covered[folder])
+        assert abs(spans[0][0] - (first - begin) * RATE) < 1
+        assert all(end == start for (_, end), (start, _) in itertools.pairwise(spans))
+        expected_end = len(truth(folder)) if last == finish else round((last - begin) * RATE)
+        assert abs(spans[-1][1] - expected_end) <= 1
+    holes = [item for item in found if isinstance(item, Hole)]
+    assert abs(sum(hole.end_us - hole.start_us for hole in holes) / 1e6 - missing) < 0.003
+    assert not [item for item in found if isinstance(item, Refusal)]
+
+
+def test_the_hole_between_the_folders_is_named(served: Archive) -> None:
+    holes = [item for item in plan(served, NODE, at(2), at(300)) if isinstance(item, Hole)]
+    begin = FOLDERS[0] + OFFSET_S + sum(extinf(FOLDERS[0], archive_folder()))
+    assert [(round(hole.start_us / 1e6, 3), hole.end_us / 1e6) for hole in holes] == [(round(begin, 3), FOLDERS[1] + OFFSET_S)]
+    assert str(holes[0]).startswith(f"hole of 19.979 s at {NODE}, 2020-10-01 02:43:22.021 UTC")
+
+
+def test_names_are_those_of_the_archives_own_tools(served: Archive) -> None:
+    names = [cut.name for item in plan(served, NODE, at(2), at(130)) if isinstance(item, Block) for cut in item.cuts]
+    assert names == [f"{NODE}_2020_09_30_19_4{minute}_02_PDT" for minute in range(3)]
+
+
+def test_an_unknown_node_and_an_empty_window_say_so(served: Archive) -> None:
+    with pytest.raises(InputError, match=f"has no node 'rpi_nowhere'; it has {NODE}"):
+        list(plan(served, "rpi_nowhere", at(0), at(60)))
+    with pytest.raises(InputError, match="must end after it starts"):
+        list(plan(served, NODE, at(60), at(60)))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "begins with #EXTM3U"),
+        ("<html>", "begins with #EXTM3U"),
+        ("#EXTM3U\n#EXTINF:ten,\na.ts", "line 2.*number of seconds"),
+        ("#EXTM3U\n#EXTINF:nan,\na.ts", "line 2"),
+        ("#EXTM3U\n#EXTINF:-1,\na.ts", "line 2.*longer than 0"),
+        ("#EXTM3U\na.ts", "line 2.*no #EXTINF"),
+        ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:10.0,\nlive007.ts", "line 2.*beginning was dropped"),
+    ],
+)
+def test_a_damaged_playlist_names_the_line(text: str, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        parse_playlist(text, "live.m3u8")
+
+
+def test_lengths_are_summed_without_rounding() -> None:
+    text = "#EXTM3U\n" + "#EXTINF:10.005333,\na.ts\n" * 8640
+    assert sum(length for _, length in parse_playlist(text, "x")) == 8640 * 10_005_333
+
+
+# Whole jobs
+
+
+def job(served: Archive, folder: Path, **changes: object) -> Job:
+    made = Job(served, NODE, at(2), at(302), str(folder / "wav"), folder / "work")
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def wavs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "wav").glob("*"))}
+
+
+@pytest.fixture
+def local_archive(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the archive that can be damaged."""
+    root = tmp_path / "archive"
+    for path in archive_folder().rglob("*"):
+        if path.is_file():
+            copy = root / path.relative_to(archive_folder())
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    yield root
+
+
+def test_a_job_writes_wavs_and_gives_sessions(served: Archive, tmp_path: Path, s3_proxy: Proxy) -> None:
+    s3_proxy.log.clear()
+    notes = Report()
+    seconds: list[float] = []
+    sessions = list(run(job(served, tmp_path, load=fake_detector.load), LocalEngine(2), notes, seconds.append))
+    assert [session.id for session in sessions if isinstance(session, Session)] == [
+        f"{NODE}_2020_09_30_19_{name}_PDT" for name in ("40_02", "41_02", "42_02", "43_02", "43_42", "44_02")
+    ]
+    assert set(wavs(tmp_path)) == {f"{session.id}.wav" for session in sessions if isinstance(session, Session)}
+    assert notes.counts["holes"] == 2
+    for session in sessions:
+        assert isinstance(session, Session)
+        samples, rate = audio.read(session.recording.audio_uri)
+        assert (rate, samples.shape[1], audio.probe(session.recording.uri).channels) == (RATE, 2, 2)
+        folder = FOLDERS[session.id > f"{NODE}_2020_09_30_19_43_30"]
+        assert session.recording.start is not None
+        check_samples(folder, session.recording.start.timestamp(), np.rint(samples * 32768).astype(np.int16))
+        with storage.open_read(session.recording.audio_uri) as file:
+            assert session.recording.sha256 == audio.sha256(file)
+        # The stand-in finds one event as long as the loudness says: it saw the samples that were written.
+        assert session.detections == tuple(fake_detector.load().detect([(samples, rate)])[0])
+        assert [str(item) for item in session.model_runs] == ["fake:1"]
+    fetched = Counter(path for method, path in s3_proxy.log if method == "GET" and path.endswith(".ts"))
+    assert len(fetched) == 29
+    assert set(fetched.values()) == {1}
+    assert not (job(served, tmp_path).folder / "segments").exists()
+    assert sum(seconds) == pytest.approx(279.06, abs=0.01)
+
+
+def test_done_again_nothing_is_fetched_or_cut(served: Archive, tmp_path: Path, s3_proxy: Proxy) -> None:
+    first = list(run(job(served, tmp_path), LocalEngine(1), Report()))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "wav").iterdir()}
+    s3_proxy.log.clear()
+    assert list(run(job(served, tmp_path), LocalEngine(1), Report())) == first
+    assert not [path for _, path in s3_proxy.log if path.endswith(".ts")]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "wav").iterdir()} == before
+
+
+def test_the_threshold_chooses_candidates_without_detecting_again(served: Archive, tmp_path: Path) -> None:
+    whole = list(run(job(served, tmp_path, load=fake_detector.load), LocalEngine(1), Report()))
+    confidences = sorted(item.detections[0].confidence for item in whole if isinstance(item, Session))
+    threshold = confidences[3]
+    chosen = job(served, tmp_path, load=fake_detector.load, threshold=threshold, candidates_only=True)
+    found = list(run(chosen, LocalEngine(1), Report()))
+    assert [item.detections[0].confidence >= threshold for item in found if isinstance(item, Session)] == [True] * 3
+    kept = list(run(replace(chosen, candidates_only=False), LocalEngine(1), Report()))
+    assert len(kept) == 6
+    assert sum(not item.detections for item in kept if isinstance(item, Session)) == 3
+
+
+def test_a_missing_and_a_damaged_segment_make_holes(local_archive: Path, tmp_path: Path) -> None:
+    base = local_archive / NODE / "hls" / str(FOLDERS[0])
+    (base / "live007.ts").unlink()
+    (base / "live015.ts").write_bytes(b"not audio" * 100)
+    notes = Report()
+    found = list(run(job(Archive(str(local_archive)), tmp_path, end=at(202)), LocalEngine(1), notes))
+    starts = [0.0]
+    for length in extinf(FOLDERS[0], archive_folder()):
+        starts.append(starts[-1] + length)
+    spans = []
+    for session in found:
+        assert isinstance(session, Session)
+        assert session.recording.start is not None
+        samples, _ = audio.read(session.recording.audio_uri)
+        begin = session.recording.start.timestamp()
+        check_samples(FOLDERS[0], begin, np.rint(samples * 32768).astype(np.int16))
+        spans.append((round(begin - FOLDERS[0] - 2, 2), round(begin - FOLDERS[0] - 2 + len(samples) / RATE, 2)))
+    expected = [(0, 60), (60, starts[7]), (starts[8], 120), (120, starts[15]), (starts[16], 180), (180, 200)]
+    assert spans == [(round(first, 2), round(last, 2)) for first, last in expected]
+    words = list(notes.warnings)
+    assert sum("live007.ts" in word for word in words) == 1
+    assert sum("live015.ts: damaged" in word for word in words) == 1
+
+
+def test_a_folder_without_a_playlist_is_refused_and_the_rest_goes_on(local_archive: Path, tmp_path: Path) -> None:
+    (local_archive / NODE / "hls" / str(FOLDERS[0]) / "live.m3u8").unlink()
+    found = list(run(job(Archive(str(local_archive)), tmp_path), LocalEngine(1), Report()))
+    refused = [item for item in found if isinstance(item, Refusal)]
+    assert len(found) == 3
+    assert [str(FOLDERS[0]) in item.where for item in refused] == [True]
+
+
+def test_an_archive_that_fails_is_no_hole(served: Archive, tmp_path: Path, s3_proxy: Proxy) -> None:
+    body = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    made = job(served, tmp_path, end=at(60))
+    next(run(job(served, tmp_path / "other", end=at(10)), LocalEngine(1), Report()))
+    segments = [item for item in plan(served, NODE, at(2), at(60)) if isinstance(item, Block)]
+    assert segments
+    real = s3_proxy.take
+    s3_proxy.take = lambda method: Fault(403, body) if s3_proxy.log[-1][1].endswith("live003.ts") else real(method)  # type: ignore[method-assign]
+    try:
+        with pytest.raises(StorageError, match=r"live003\.ts.*access denied"):
+            list(run(made, LocalEngine(1), Report()))
+    finally:
+        s3_proxy.take = real  # type: ignore[method-assign]
+    assert len(list(run(made, LocalEngine(1), Report()))) == 1
+
+
+def test_other_audio_of_the_same_name_is_not_overwritten(served: Archive, tmp_path: Path) -> None:
+    list(run(job(served, tmp_path, end=at(62)), LocalEngine(1), Report()))
+    before = wavs(tmp_path)
+    (refusal,) = run(job(replace(served, audio_offset_s=1.5), tmp_path, end=at(62)), LocalEngine(1), Report())
+    assert isinstance(refusal, Refusal)
+    assert "holds other audio" in refusal.reason
+    assert wavs(tmp_path) == before
+
+
+def test_overlapping_folders_keep_both(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    for folder, segments in ((1000, "ab"), (1005, "a")):
+        base = root / NODE / "hls" / str(folder)
+        base.mkdir(parents=True)
+        (base / "live.m3u8").write_text("#EXTM3U\n" + "".join(f"#EXTINF:10.0,\n{name}.ts\n" for name in segments))
+        (base / "a.ts").touch()
+        (base / "b.ts").touch()
+    start = datetime.fromtimestamp(1002, UTC)
+    found = list(plan(Archive(str(root)), NODE, start, start + timedelta(seconds=35)))
+    assert [(cut.start_us // 10**6, cut.end_us // 10**6) for item in found if isinstance(item, Block) for cut in item.cuts] == [
+        (1002, 1022),
+        (1007, 1017),
+    ]
+    assert [str(item).split(" at ")[0] for item in found if isinstance(item, Hole)] == ["overlap of 15.000 s", "hole of 15.000 s"]
+
+
+def test_a_tiny_remainder_joins_its_neighbour() -> None:
+    assert hls._borders(0, 200_021_328, 0, 60_000_000) == [0, 60_000_000, 120_000_000, 180_000_000, 200_021_328]
+    assert hls._borders(0, 180_021_328, 0, 60_000_000) == [0, 60_000_000, 120_000_000, 180_021_328]
+    assert hls._borders(59_500_000, 130_000_000, 0, 60_000_000) == [59_500_000, 120_000_000, 130_000_000]
+    assert hls._borders(5, 300_000, 0, 60_000_000) == [5, 300_000]
+
+
+def test_the_journal_is_read_as_it_was_written() -> None:
+    from pipeline.stages import CutBlock, Written
+
+    block = CutBlock("k", NODE, (Written("a", "/a.wav", 5, 10, 48_000, "00"),), ("live000.ts: damaged",))
+    assert CutBlock.from_json(json.loads(json.dumps(block.as_json()))) == block
