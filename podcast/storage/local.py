@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,22 +31,19 @@ class LocalFiles:
 
     @contextmanager
     def open_write(self, uri: str) -> Iterator[BinaryIO]:
-        path, temporary = path_of(uri), None
+        path = path_of(uri)
+        temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as file:
-                temporary = Path(file.name)
-                yield file  # type: ignore[misc]
-            temporary.chmod(0o666 & ~_UMASK)
+            with _create(temporary) as file:
+                yield file
             temporary.replace(path)
-            temporary = None
-        except StorageError:
-            raise
         except OSError as error:
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(f"{uri}: cannot be written ({error.strerror}); nothing was changed there") from error
         finally:
-            if temporary:
-                temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # gone after the rename; not there at all where its folder is none
+                temporary.unlink()
 
     def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:
         """Two writers of one machine in the same instant are not kept apart: the file system knows no conditional rename."""
@@ -83,5 +80,10 @@ def _folder(uri: str) -> Path:
     return root
 
 
-_UMASK = os.umask(0)
-os.umask(_UMASK)
+def _create(path: Path) -> BinaryIO:
+    """A new file; its folder is made only where it is missing, since most writes find it there."""
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
