@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from cli.output import finish, json_option, progress
-from exporters import EXPORTERS
+from exporters import EXPORTERS, NEED_PREDICTIONS
 from exporters.base import WriteOptions
 from podcast.errors import InputError, Refusal
 from podcast.labelstudio.client import Server, read_export, to_sessions
@@ -51,7 +51,8 @@ def export_command(
     Skipped, unsure and unreviewed sessions are counted and left out.
     """
     with progress("Exporting", as_json=as_json) as advance:
-        sessions, unseen = sessions_of(round_name, export_file, project)
+        wanted = export_format in NEED_PREDICTIONS
+        sessions, unseen = sessions_of(round_name, export_file, project, with_predictions=wanted)
 
         def counted() -> Iterator[Session | Refusal]:
             for session in sessions:

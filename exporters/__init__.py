@@ -14,3 +14,6 @@ EXPORTERS: dict[str, Write] = {
     "audiofolder": audiofolder.write,
     "orcahello": orcahello.write,
 }
+
+NEED_PREDICTIONS = frozenset({"orcahello"})
+"""Formats that hold the model's confidence: Label Studio's predictions are read for these besides its export."""
