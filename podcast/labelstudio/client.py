@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import httpx
 import ijson
-from label_studio_sdk import LabelStudio
+import label_studio_sdk
 from label_studio_sdk.core.api_error import ApiError
 
 from podcast import storage
@@ -44,7 +44,9 @@ class Server:
         self.url = url.rstrip("/")
         self.http = httpx.Client(base_url=self.url, timeout=timeout_s, follow_redirects=True)
         with self._clear_errors():
-            self.sdk: Any = LabelStudio(base_url=self.url, api_key=api_key, httpx_client=self.http)  # type: ignore[no-untyped-call]
+            self.sdk: Any = label_studio_sdk.LabelStudio(  # type: ignore[no-untyped-call]  # loads half of pandas: only here
+                base_url=self.url, api_key=api_key, httpx_client=self.http
+            )
 
     # The server and its accounts
 
