@@ -9,6 +9,7 @@ import click
 from cli.account import account_command
 from cli.demo import demo_command
 from cli.doctor import doctor_command
+from cli.evaluate import evaluate_command
 from cli.export import export_command
 from cli.import_ import import_command
 from cli.release import release_command
@@ -43,6 +44,7 @@ COMMANDS = (
     account_command,
     demo_command,
     doctor_command,
+    evaluate_command,
     export_command,
     import_command,
     release_command,
