@@ -8,6 +8,7 @@ import click
 
 from cli.account import account_command
 from cli.demo import demo_command
+from cli.detect import detect_command
 from cli.doctor import doctor_command
 from cli.evaluate import evaluate_command
 from cli.export import export_command
@@ -43,6 +44,7 @@ def cli() -> None:
 COMMANDS = (
     account_command,
     demo_command,
+    detect_command,
     doctor_command,
     evaluate_command,
     export_command,

@@ -38,3 +38,10 @@ def load_detector(spec: str) -> Detector:
         return DETECTORS[name](weights, **options)
     except TypeError as error:
         raise InputError(f"{spec}: {name} does not take these options ({error})") from error
+
+
+def use_threads(count: int) -> None:
+    """How many threads one recording may use; 1 where several recordings are worked on at a time."""
+    import torch
+
+    torch.set_num_threads(count)

@@ -14,6 +14,7 @@ from podcast.scoring import (
     Confidence,
     EventCounts,
     Protocol,
+    Span,
     Truth,
     average_precision,
     boxes,
@@ -82,7 +83,7 @@ def score(
             confidence_per_second(predicted, length, protocol),
         )
         called = [span for span in recording.spans if span.duration_s > 0]
-        boxed = [span for span in predicted if span.confidence >= threshold] if model.are_boxes else boxes(predicted, threshold)
+        boxed = _boxes(predicted, model, threshold)
         for overlap in OVERLAPS:
             events[overlap] += match_events(called, boxed, overlap)
     datasets = _grouped(truth, arrays, lambda recording: recording.dataset)
@@ -98,6 +99,12 @@ def score(
         len(names - model.spans.keys()),
         len(model.spans.keys() - names),
     )
+
+
+def _boxes(predicted: Sequence[Span], model: Predicted, threshold: float) -> list[Span]:
+    if not model.are_boxes:
+        return boxes(predicted, threshold)
+    return [span for span in predicted if span.confidence >= threshold and span.duration_s > 0]
 
 
 def _grouped(
