@@ -16,6 +16,7 @@ from cli.import_ import import_command
 from cli.release import release_command
 from cli.rounds import rounds_command
 from cli.tasks import tasks_command
+from cli.train import train_command
 from podcast.errors import InputError, PodcastError
 
 INTERRUPTED = 130
@@ -52,8 +53,8 @@ COMMANDS = (
     release_command,
     rounds_command,
     tasks_command,
+    train_command,
 )
-
 for _command in COMMANDS:
     cli.add_command(_command)
 

@@ -20,8 +20,14 @@ def _orcahello_v1(weights: str, **options: str) -> Detector:
     return load(weights, **options)
 
 
+def _starter(weights: str, **options: str) -> Detector:
+    from detectors.starter import load
+
+    return load(weights, **options)
+
+
 # Each function imports its own module, so that a name costs no torch until it is loaded.
-DETECTORS: dict[str, Load] = {"energy": _energy, "orcahello-v1": _orcahello_v1}
+DETECTORS: dict[str, Load] = {"energy": _energy, "orcahello-v1": _orcahello_v1, "starter": _starter}
 
 
 def load_detector(spec: str) -> Detector:

@@ -1,43 +1,43 @@
-"""The detector that ships with the project: a small convolutional network over a whitened mel spectrogram.
+"""The detector that ships with the project: a small convolutional network over a whitened spectrogram.
 
 It is trained by `podcast train`; what on, how well it does and what it is not good for: docs/models/starter.md.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import torch
-import torchaudio.functional as audio_functional
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from detectors.base import CALL
 from detectors.events import EventRules, events, placed
+from detectors.sounds import RATE, at_training_rate
 from detectors.weights import fill, read_weights
-from podcast.audio import Samples, mono
+from podcast.audio import Samples
 from podcast.errors import InputError
 from podcast.model import Detection, ModelRun
 
 NAME = "starter"
 SHIPPED = Path(__file__).parent / "starter.safetensors"
-LOW_HZ, HIGH_HZ, BANDS = 300.0, 10_000.0, 96
-WINDOW_S, HOP_S, STRIDE = 0.04, 0.02, 2
+LOW_HZ, BANDS, BINS = 300.0, 96, 4
+WINDOW, HOP, STRIDE = round(0.04 * RATE), round(0.02 * RATE), 2
+LOWEST_RATE = 4000
 QUANTISATION = 1e-10
 REVISION = 1
 """Raised whenever this module gives other detections for the same weights."""
 
 
 class StarterNet(nn.Module):
-    """(batch, 1, frames, 96 bands) of whitened levels to (batch, frames // 2) logits, one every 40 ms."""
+    """(batch, 2, frames, 96 bands) of whitened levels to (batch, frames // 2) logits, one every 40 ms."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(1, 16, (3, 5), (1, 2), (1, 2)), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.Conv2d(2, 16, (3, 5), (1, 2), (1, 2)), nn.BatchNorm2d(16), nn.ReLU(),
             *_block(16, 24, (STRIDE, 2)), *_block(24, 32, (1, 2)), *_block(32, 48, (1, 2)),
         )  # fmt: skip
         width = 48 * BANDS // 16
@@ -76,7 +76,7 @@ class Starter:
         return [list(self._detect(samples, sample_rate)) for samples, sample_rate in recordings]
 
     def _detect(self, samples: Samples, sample_rate: int) -> Iterator[Detection]:
-        hop_s = STRIDE * round(HOP_S * sample_rate) / sample_rate
+        hop_s = STRIDE * HOP / RATE
         rules = EventRules(self.threshold, self.threshold / 2, 0.4, hop_s, margin_s=hop_s / 2)
         strength = self.confidences(samples, sample_rate).numpy()
         found = events(strength, rules)
@@ -85,37 +85,32 @@ class Starter:
 
     @torch.inference_mode()
     def confidences(self, samples: Samples, sample_rate: int) -> Tensor:
-        """The confidence of every 40 ms of one recording, shape (steps,); step i is centred near i * 40 ms."""
-        levels = whitened(torch.from_numpy(mono(samples)), sample_rate)
-        if len(levels) < STRIDE:
+        """The confidence of every 40 ms of one recording, shape (steps,); step i is centred on (i + 0.25) * 40 ms."""
+        if sample_rate < LOWEST_RATE:
+            raise InputError(f"a sample rate of {sample_rate} Hz cannot hold calls; at least {LOWEST_RATE} Hz is needed")
+        levels = whitened(torch.from_numpy(at_training_rate(samples, sample_rate)))
+        if levels.shape[1] < STRIDE:
             return torch.zeros(0)
-        return torch.sigmoid(self.network(levels[None, None]))[0]
+        return torch.sigmoid(self.network(levels[None]))[0]
 
 
-def whitened(wave: Tensor, sample_rate: int) -> Tensor:
-    """Samples, shape (frames,), to levels above the background in units of 10 dB, shape (spectra, 96); one every 20 ms.
+def whitened(wave: Tensor) -> Tensor:
+    """Samples at `RATE`, shape (frames,), to levels above the background in units of 10 dB, shape (2, spectra, 96).
 
-    The background of a band is its median over the recording, which makes steady noise and every recorder's own colour vanish.
-    Raises InputError for a sample rate below 4 kHz.
+    There is a spectrum every 20 ms. A band is 100 Hz wide, four bins: the first channel is their mean, the second their maximum, in which a thin line stands out.
+    The background of a bin is its median over the recording, which makes steady noise and every recorder's own colour vanish.
     """
-    if sample_rate < 4000:
-        raise InputError(f"a sample rate of {sample_rate} Hz cannot hold calls; at least 4000 Hz is needed")
-    window, hop = round(WINDOW_S * sample_rate), round(HOP_S * sample_rate)
-    if len(wave) < window:
-        return torch.zeros(0, BANDS)
-    hann, filters = torch.hann_window(window), _filters(sample_rate)
+    if len(wave) < WINDOW:
+        return torch.zeros(2, 0, BANDS)
+    hann = torch.hann_window(WINDOW)
     wave = torch.nan_to_num(wave, posinf=0.0, neginf=0.0)
-    spectrum = torch.stft(wave, window, hop, window=hann, return_complex=True)
-    power = torch.view_as_real(spectrum).square().sum(dim=2).T / hann.square().sum()
-    level = torch.log10(power @ filters + QUANTISATION)
-    return (level - level.median(dim=0).values).clamp(-1.0, 4.0)
-
-
-@functools.lru_cache(maxsize=8)
-def _filters(sample_rate: int) -> Tensor:
-    bins = round(WINDOW_S * sample_rate) // 2 + 1
-    filters: Tensor = audio_functional.melscale_fbanks(bins, LOW_HZ, HIGH_HZ, BANDS, sample_rate)
-    return filters
+    spectrum = torch.stft(wave, WINDOW, HOP, window=hann, return_complex=True)
+    first = round(LOW_HZ * WINDOW / RATE)
+    spectrum = spectrum[first : first + BANDS * BINS].T
+    power = torch.view_as_real(spectrum).square().sum(dim=2) / hann.square().sum() + QUANTISATION
+    power = power / power.median(dim=0).values
+    power = power.reshape(-1, BANDS, BINS)
+    return torch.log10(torch.stack([power.mean(dim=2), power.amax(dim=2)])).clamp(-1.0, 4.0)
 
 
 def _folded(network: StarterNet) -> StarterNet:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from detectors.sounds import RATE, Clip, Wave, mix
-from detectors.starter import HOP_S, STRIDE, StarterNet, whitened
+from detectors.starter import HOP, STRIDE, StarterNet, whitened
 from podcast.errors import InputError
 from podcast.scoring import average_precision
 
@@ -64,15 +64,22 @@ class Sounds:
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """All that decides the weights beside the sounds."""
+    """All that decides the weights beside the sounds.
+
+    Nothing is learned from the recordings `held_out`, which are for tests, nor from those in `validate`, which decide when to
+    stop: the best epoch on `checks` examples of them is kept, and `patience` epochs without a better one end the run. Without
+    any to validate on, all epochs are run and the last is kept: to choose by the test's recordings would flatter the test.
+    """
 
     seed: int = 0
-    epochs: int = 14
-    steps: int = 60
+    epochs: int = 13
+    steps: int = 55
     batch: int = 12
     learning_rate: float = 3e-3
     patience: int = 6
-    held_out: tuple[str, ...] = field(default=())
+    checks: int = 60
+    held_out: tuple[str, ...] = ()
+    validate: tuple[str, ...] = ()
 
 
 def train(
@@ -83,12 +90,13 @@ def train(
     start: dict[str, Tensor] | None = None,
     progress: Callable[[int, float, float], None] = lambda *_: None,
 ) -> StarterNet:
-    """Train, or go on with the run in the folder `run`; gives the network of the best epoch.
+    """Train, or go on with the run in the folder `run`; gives the network that was kept.
 
-    `start` are weights to begin from. `progress` is told the epoch, its loss and the average precision over the frames of the
-    held-out sounds. Raises InputError if nothing is left to train on or the folder holds a run with other options.
+    `start` are weights to begin from. `progress` is told the epoch, its loss and the average precision over frames, of the
+    recordings to validate on or else of new mixes of those that are learned from. Raises InputError if nothing is left to
+    train on or the folder holds a run with other options.
     """
-    kept, held = sounds.split(set(options.held_out))
+    kept, checked = sounds.split(set(options.held_out))[0].split(set(options.validate))
     if not kept.sessions():
         raise InputError("no call is left to train on; hold out fewer sessions")
     torch.manual_seed(options.seed)
@@ -98,9 +106,12 @@ def train(
     optimizer = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.epochs * options.steps)
     curves = _resume(run, options, network, optimizer, schedule)
-    examples = [_example(np.random.default_rng([options.seed, 1, i]), held if held.sessions() else kept) for i in range(60)]
+    examples = [
+        _example(np.random.default_rng([options.seed, 1, i]), checked if options.validate else kept)
+        for i in range(options.checks)
+    ]
     for epoch in range(len(curves), options.epochs):
-        if curves and epoch - 1 - int(np.argmax([curve["precision"] for curve in curves])) >= options.patience:
+        if options.validate and _epochs_without_gain(curves) >= options.patience:
             break
         losses = []
         network.train()
@@ -118,13 +129,18 @@ def train(
             schedule.step()
             losses.append(loss.item())
         precision = _precision(network, examples)
-        if precision > max((curve["precision"] for curve in curves), default=-1.0):
-            save_file(network.state_dict(), run / WEIGHTS)
         curves.append({"epoch": epoch, "loss": float(np.mean(losses)), "precision": precision})
+        if not options.validate or _epochs_without_gain(curves) == 0:
+            save_file(network.state_dict(), run / WEIGHTS)
         _save(run, network, optimizer, schedule, curves)
         progress(epoch, curves[-1]["loss"], precision)
     network.load_state_dict(load_file(run / WEIGHTS))
     return network.eval()
+
+
+def _epochs_without_gain(curves: Sequence[dict[str, float]]) -> int:
+    precisions = [curve["precision"] for curve in curves]
+    return len(precisions) - 1 - int(np.argmax(precisions)) if precisions else 0
 
 
 def _loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -135,19 +151,19 @@ def _loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _example(rng: np.random.Generator, sounds: Sounds) -> tuple[Tensor, Tensor]:
-    """Levels (1, spectra, 96) and the target of every 40 ms: 1 in a call, 0 outside, -1 within 60 ms of an edge."""
+    """Levels (2, spectra, 96) and the target of every 40 ms: 1 in a call, 0 outside, -1 within 60 ms of an edge."""
     if sounds.labelled and (not sounds.calls or rng.random() < 0.5):
         wave, spans = _cut(rng, sounds.labelled[int(rng.integers(len(sounds.labelled)))])
     else:
         wave, spans = mix(rng, EXAMPLE_S, sounds.calls, sounds.others, sounds.backgrounds, most_calls=4)
-    levels = whitened(torch.from_numpy(wave.astype(np.float32)), RATE)
-    times = (np.arange(len(levels) // STRIDE) * STRIDE + 0.5) * round(HOP_S * RATE) / RATE
+    levels = whitened(torch.from_numpy(wave.astype(np.float32)))
+    times = (np.arange(levels.shape[1] // STRIDE) * STRIDE + 0.5) * HOP / RATE
     target = np.zeros(len(times), np.float32)
     for start, end in spans:
         target[(times > start - 0.06) & (times < end + 0.06)] = -1
     for start, end in spans:
         target[(times > start + 0.06) & (times < end - 0.06)] = 1
-    return levels[None], torch.from_numpy(target)
+    return levels, torch.from_numpy(target)
 
 
 def _cut(rng: np.random.Generator, recording: Labelled) -> tuple[Wave, list[tuple[float, float]]]:

@@ -1,8 +1,8 @@
-"""The precision-recall picture."""
+"""Pictures: precision and recall, and the course of a training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -23,5 +23,20 @@ def plot_curves(scores: Sequence[ModelScores], to: str) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left", title="AUPRC", fontsize="small")
+    with storage.open_write(to) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def plot_training(curves: Sequence[Mapping[str, float]], to: str) -> None:
+    """Loss and held-out average precision by epoch, as PNG."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    loss, precision = figure.subplots(2, 1, sharex=True)
+    epochs = [curve["epoch"] for curve in curves]
+    loss.plot(epochs, [curve["loss"] for curve in curves])
+    loss.set(ylabel="Loss", title="Training")
+    precision.plot(epochs, [curve["precision"] for curve in curves])
+    precision.set(xlabel="Epoch", ylabel="Held-out average\nprecision of frames", ylim=(0, 1))
+    for axes in (loss, precision):
+        axes.grid(alpha=0.3)
     with storage.open_write(to) as file:
         figure.savefig(file, format="png", dpi=150)
