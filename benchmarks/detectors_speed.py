@@ -16,7 +16,7 @@ from detectors import load_detector
 from detectors.batch import Journal, run
 from podcast import audio
 
-MINUTE, REPEATS, SESSIONS = 60, 12, 10_000
+MINUTE, REPEATS, SESSIONS = 60, 20, 10_000
 
 
 def report(name: str, value: float, bar: float, **more: object) -> None:

@@ -97,7 +97,8 @@ class Starter:
 def whitened(wave: Tensor) -> Tensor:
     """Samples at `RATE`, shape (frames,), to levels above the background in units of 10 dB, shape (2, spectra, 96).
 
-    There is a spectrum every 20 ms. A band is 100 Hz wide, four bins: the first channel is their mean, the second their maximum, in which a thin line stands out.
+    There is a spectrum every 20 ms. A band is 100 Hz wide, four bins: the first channel is their mean, the second their maximum,
+    in which a thin line stands out.
     The background of a bin is its median over the recording, which makes steady noise and every recorder's own colour vanish.
     """
     if len(wave) < WINDOW:
