@@ -98,7 +98,7 @@ def share(name: str, detector: OrcaHelloV1) -> None:
         with FlopCounterMode(display=False) as counter:
             detector.network(inputs)
         products, passes = [], []
-        for _ in range(12):
+        for _ in range(30):
             products.append(timed(lambda: matrix @ matrix))
             passes.append(timed(lambda: detector.network(inputs)))
     rate = counter.get_total_flops() / min(passes) / (2 * 3072**3 / min(products))
