@@ -142,7 +142,7 @@ def test_bad_files_are_refused_and_the_rest_goes_on(folder: Path, use: Callable[
     reasons = {refusal["where"]: refusal["reason"] for refusal in report["refusals"]}
     assert "not readable as audio" in reasons["wavs/broken.wav"]
     assert "same file name as" in reasons[f"more/{twin.name}"]
-    assert "cannot be read" in reasons["missing.wav"]
+    assert "no such file" in reasons["missing.wav"]
 
 
 def test_both_lists_in_one_run(folder: Path, use: Callable[[Level], Level]) -> None:
