@@ -8,12 +8,15 @@ import click
 
 from cli.account import account_command
 from cli.demo import demo_command
+from cli.detect import detect_command
 from cli.doctor import doctor_command
+from cli.evaluate import evaluate_command
 from cli.export import export_command
 from cli.import_ import import_command
 from cli.release import release_command
 from cli.rounds import rounds_command
 from cli.tasks import tasks_command
+from cli.train import train_command
 from podcast.errors import InputError, PodcastError
 
 INTERRUPTED = 130
@@ -42,14 +45,16 @@ def cli() -> None:
 COMMANDS = (
     account_command,
     demo_command,
+    detect_command,
     doctor_command,
+    evaluate_command,
     export_command,
     import_command,
     release_command,
     rounds_command,
     tasks_command,
+    train_command,
 )
-
 for _command in COMMANDS:
     cli.add_command(_command)
 

@@ -6,18 +6,48 @@ from detectors.base import Detector, Load
 from podcast.errors import InputError
 
 
-def _energy() -> Detector:
+def _energy(weights: str) -> Detector:
     from detectors.energy import EnergyDetector
 
+    if weights:
+        raise InputError("the energy detector takes no weights")
     return EnergyDetector()
 
 
+def _orcahello_v1(weights: str, **options: str) -> Detector:
+    from detectors.orcahello_v1 import load
+
+    return load(weights, **options)
+
+
+def _starter(weights: str, **options: str) -> Detector:
+    from detectors.starter import load
+
+    return load(weights, **options)
+
+
 # Each function imports its own module, so that a name costs no torch until it is loaded.
-DETECTORS: dict[str, Load] = {"energy": _energy}
+DETECTORS: dict[str, Load] = {"energy": _energy, "orcahello-v1": _orcahello_v1, "starter": _starter}
 
 
-def load_detector(name: str) -> Detector:
-    """Load a detector by name. Raises InputError for an unknown name."""
+def load_detector(spec: str) -> Detector:
+    """Load a detector by name, with weights and options where it takes them: `NAME[:WEIGHTS][,OPTION=VALUE...]`.
+
+    For example `energy`, or `orcahello-v1:model.safetensors,precision=fp32`. Raises InputError for an unknown name or option.
+    """
+    head, *pairs = spec.split(",")
+    name, _, weights = head.partition(":")
     if name not in DETECTORS:
         raise InputError(f"there is no detector {name!r}; expected one of {', '.join(sorted(DETECTORS))}")
-    return DETECTORS[name]()
+    options = dict(pair.partition("=")[::2] for pair in pairs)
+    try:
+        return DETECTORS[name](weights, **options)
+    except TypeError as error:
+        raise InputError(f"{spec}: {name} does not take these options ({error})") from error
+
+
+def use_threads(count: int) -> None:
+    """How many threads one recording may use; 1 where several recordings are worked on at a time."""
+    import torch
+
+    torch.set_num_threads(count)

@@ -27,4 +27,5 @@ class Detector(Protocol):
         """
 
 
-Load = Callable[[], Detector]
+Load = Callable[..., Detector]
+"""Takes the weights (a URI, or "" for its own) and options as keyword arguments, all text; raises InputError."""

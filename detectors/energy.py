@@ -10,42 +10,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
-from itertools import pairwise
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from detectors.base import CALL
+from detectors.events import EventRules, Strength, events, placed
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
-from podcast.model import Detection, ModelRun, SoundEvent
+from podcast.model import Detection, ModelRun
 
 _REVISION = 1  # raised whenever the code below gives other detections for the same parameters
 _QUANTISATION = 1e-10  # about the variance of 16-bit rounding noise, full scale 1: quieter than this is silence
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyParameters:
+class EnergyParameters(EventRules):
     """Frequencies in Hz, times in seconds, levels in dB; strengths in dB summed over the bins of one frame."""
 
+    on_strength: float = 15.0
+    off_strength: float = 5.0
+    share: float = 0.1
+    hop_s: float = 0.01
     low_hz: float = 500.0
     high_hz: float = 10_000.0
     window_s: float = 0.04
-    hop_s: float = 0.01
     neighbourhood_hz: float = 800.0
     half_frames: int = 4
     line_db: float = 8.0
     ceiling_db: float = 15.0
-    on_strength: float = 15.0
-    off_strength: float = 5.0
-    share: float = 0.1
-    gap_s: float = 0.15
-    shortest_s: float = 0.18
-    margin_s: float = 0.06
-    longest_s: float = 5.0
     half_confidence: float = 30.0
 
 
@@ -63,17 +58,14 @@ class EnergyDetector:
 
     def _detect(self, samples: Samples, sample_rate: int) -> Iterator[Detection]:
         strength = line_strength(mono(samples), sample_rate, self.parameters)
-        found = events(strength, self.parameters)
-        frame_s, margin_s = round(self.parameters.hop_s * sample_rate) / sample_rate, self.parameters.margin_s
-        middles_s = [(last + following) / 2 * frame_s for (_, last), (following, _) in pairwise(found)]
-        borders_s = [0.0, *middles_s, len(samples) / sample_rate]
-        for (first, last), (left_s, right_s) in zip(found, pairwise(borders_s), strict=False):
-            event = SoundEvent(max(first * frame_s - margin_s, left_s), min(last * frame_s + margin_s, right_s))
+        rules = replace(self.parameters, hop_s=round(self.parameters.hop_s * sample_rate) / sample_rate)
+        found = events(strength, rules)
+        for (first, last), event in zip(found, placed(found, rules, len(samples) / sample_rate), strict=True):
             mean = float(strength[first : last + 1].mean())
             yield Detection(event, CALL, round(mean / (mean + self.parameters.half_confidence), 4), self.model_run)
 
 
-def line_strength(samples: Samples, sample_rate: int, parameters: EnergyParameters) -> npt.NDArray[np.float32]:
+def line_strength(samples: Samples, sample_rate: int, parameters: EnergyParameters) -> Strength:
     """How much of each frame is made of lasting narrow lines, in dB summed over bins; frame i is centred on i * hop.
 
     `samples` has shape (frames,). Raises InputError for a sample rate below 4 times `low_hz`.
@@ -96,7 +88,7 @@ def line_strength(samples: Samples, sample_rate: int, parameters: EnergyParamete
     level -= _neighbourhood(level, round(parameters.neighbourhood_hz / bin_hz))
     lines = _lasting(level, parameters.half_frames)
     excess = (lines - parameters.line_db).clamp(0, parameters.ceiling_db).sum(dim=0)
-    smooth: npt.NDArray[np.float32] = functional.avg_pool1d(excess[None], 5, 1, 2)[0].numpy()
+    smooth: Strength = functional.avg_pool1d(excess[None], 5, 1, 2)[0].numpy()
     return smooth
 
 
@@ -116,32 +108,3 @@ def _lasting(level: torch.Tensor, half: int) -> torch.Tensor:
     before = functional.max_pool1d(before.T, 3, 1, 1).T
     lower = torch.minimum(before[:, : level.shape[1]], before[:, half : half + level.shape[1]])
     return 10 * torch.log10(lower + 1e-6)
-
-
-def events(strength: npt.NDArray[np.float32], parameters: EnergyParameters) -> list[tuple[int, int]]:
-    """First and last frame of each event, in time order, none overlapping.
-
-    The strongest frame left, if it reaches `on_strength`, makes an event with all frames around it that reach `off_strength` and
-    `share` of the peak, over gaps up to `gap_s`; then the next strongest, until none is left. A strong call thus does not swallow
-    the weak ones beside it.
-    """
-    gap, shortest, longest = (
-        round(s / parameters.hop_s) for s in (parameters.gap_s, parameters.shortest_s, parameters.longest_s)
-    )
-    free = strength.copy()
-    found = []
-    while len(free) and (peak := float(free[centre := int(free.argmax())])) >= parameters.on_strength:
-        above = free >= max(parameters.off_strength, parameters.share * peak)
-        first = centre - _reach(above[: centre + 1][::-1][: longest // 2], gap)
-        last = centre + _reach(above[centre:][: longest // 2], gap)
-        free[first : last + 1] = 0
-        if last - first + 1 >= shortest:
-            found.append((first, last))
-    return sorted(found)
-
-
-def _reach(above: npt.NDArray[np.bool_], gap: int) -> int:
-    """How many frames one can go from the first, which is True, to a True without crossing more than `gap` False ones."""
-    hits = np.flatnonzero(above)
-    breaks = np.flatnonzero(np.diff(hits) > gap + 1)
-    return int(hits[breaks[0]] if len(breaks) else hits[-1])

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import load_detector
-from detectors.energy import EnergyDetector, EnergyParameters, events
+from detectors.energy import EnergyDetector, EnergyParameters
+from detectors.events import events
 from podcast import audio
 from podcast.errors import InputError
 from podcast.model import Detection

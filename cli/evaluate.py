@@ -1,0 +1,126 @@
+"""`podcast evaluate`: scores of one or several models, by the published protocol or a strict one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.export import sessions_of
+from cli.output import json_option, print_json
+from podcast import audio, storage
+from podcast.errors import InputError
+from podcast.report import Report
+
+if TYPE_CHECKING:
+    from evaluation.scores import ModelScores
+    from evaluation.tables import Labelled
+
+
+@click.command("evaluate")
+@click.argument("tables", nargs=-1, required=True, metavar="[TRUTH.tsv] PREDICTIONS.tsv...")
+@click.option("--round", "round_name", help="Take the truth from the reviewed sessions of this round, in place of TRUTH.")
+@click.option("--file", "export_file", metavar="URI", help="Take the truth from Label Studio's JSON export, in place of TRUTH.")
+@click.option("--protocol", type=click.Choice(["orcahello", "strict"]), default="orcahello", show_default=True)
+@click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="For events; seconds need none.")
+@click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs, to take their lengths from.")
+@click.option("--length", "length_s", type=click.FloatRange(min=0, min_open=True), help="Length of every recording in seconds.")
+@click.option("--plot", metavar="URI", help="Write the precision-recall curves as PNG.")
+@json_option
+def evaluate_command(
+    tables: tuple[str, ...],
+    round_name: str | None,
+    export_file: str | None,
+    protocol: str,
+    threshold: float,
+    audio_folder: str | None,
+    length_s: float | None,
+    plot: str | None,
+    as_json: bool,
+) -> None:
+    """Score PREDICTIONS against TRUTH: average precision over seconds, precision and recall over events.
+
+    A recording's length is taken from --audio, --length, a column length_s of TRUTH, or the reach of the predictions.
+    """
+    # Imported here since scikit-learn takes a second that no other command should wait for.
+    from evaluation.scores import lengths, score
+    from evaluation.tables import read_predictions, read_truth, truth_of_sessions
+    from podcast.scoring import Protocol
+
+    report = Report()
+    if round_name or export_file:
+        truth, sources = truth_of_sessions(sessions_of(round_name, export_file)[0], report), tables
+    else:
+        truth, sources = read_truth(tables[0]), tables[1:]
+    if not sources:
+        raise InputError("name at least one table of predictions after the truth")
+    models = [read_predictions(source) for source in sources]
+    length_of = lengths(truth, models, _known_lengths(truth, audio_folder, length_s))
+    scores = [score(truth, model, length_of, Protocol(protocol), threshold) for model in models]
+    if plot:
+        from evaluation.plot import plot_curves
+
+        plot_curves(scores, plot)
+    if as_json:
+        print_json({"protocol": protocol, "threshold": threshold, "models": [_as_dict(s) for s in scores], **report.as_dict()})
+    else:
+        _print(scores, threshold, report)
+
+
+def _known_lengths(truth: Sequence[Labelled], folder: str | None, length_s: float | None) -> dict[str, float]:
+    if folder:
+        return {recording.name: audio.probe(storage.join(folder, f"{recording.name}.wav")).duration_s for recording in truth}
+    return dict.fromkeys((recording.name for recording in truth), length_s) if length_s else {}
+
+
+def _as_dict(scores: ModelScores) -> dict[str, Any]:
+    return {
+        "model": scores.model,
+        "auprc": scores.overall,
+        "datasets": [asdict(row) for row in scores.datasets],
+        "hydrophones": [asdict(row) for row in scores.hydrophones],
+        "events": [
+            {"overlap": overlap, **asdict(counts), "precision": counts.precision, "recall": counts.recall}
+            for overlap, counts in scores.events.items()
+        ],
+        "recordings_without_predictions": scores.unpredicted,
+        "predicted_recordings_without_truth": scores.unlabelled,
+    }
+
+
+def _print(scores: Sequence[ModelScores], threshold: float, report: Report) -> None:
+    console = Console(width=None if Console().is_terminal else 120)
+    seconds = Table("AUPRC over seconds", "seconds", "with calls", *(model.model for model in scores), title=None)
+    for kind in ("datasets", "hydrophones"):
+        for rows in zip(*(getattr(model, kind) for model in scores), strict=True):
+            first = rows[0]
+            name = f"{kind[:-1]} {first.name}"
+            seconds.add_row(name, str(first.seconds), str(first.positive_seconds), *(_number(row.auprc) for row in rows))
+        seconds.add_section()
+    seconds.add_row("OVERALL", "", "", *(_number(model.overall) for model in scores))
+    console.print(seconds)
+    events = Table(f"Events at confidence {threshold:g}", *(model.model for model in scores))
+    for overlap in scores[0].events:
+        counts = [model.events[overlap] for model in scores]
+        events.add_row(f"precision, overlap {overlap:g}", *(_number(count.precision) for count in counts))
+        events.add_row(f"recall, overlap {overlap:g}", *(_number(count.recall) for count in counts))
+    console.print(events)
+    for model in scores:
+        if model.unpredicted:
+            click.echo(
+                f"warning: {model.model}: {model.unpredicted} labelled recordings have no prediction and count as 0", err=True
+            )
+        if model.unlabelled:
+            click.echo(
+                f"warning: {model.model}: {model.unlabelled} predicted recordings have no truth and were left out", err=True
+            )
+    for refusal in report.refusals:
+        click.echo(f"refused: {refusal}", err=True)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"  # noqa: RUF001

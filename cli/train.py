@@ -1,0 +1,118 @@
+"""`podcast train`: a network of one's own, from call clips, a dataset release or a round."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.export import sessions_of
+from cli.output import json_option, print_json, progress
+from podcast import audio, storage
+from podcast.errors import InputError
+from podcast.report import Report
+
+if TYPE_CHECKING:
+    from detectors.training import Labelled, Sounds
+    from evaluation.tables import Labelled as Truth
+
+
+@click.command("train")
+@click.option("--run", "run_folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
+@click.option("--manifest", metavar="URI", help="Table of call clips and backgrounds: path, role, session, label, licence.")
+@click.option("--truth", metavar="URI", help="Table of a dataset release; its WAVs lie in --audio.")
+@click.option("--round", "round_name", help="Learn from the reviewed sessions of this round; their WAVs lie in --audio.")
+@click.option("--file", "export_file", metavar="URI", help="The same from Label Studio's JSON export.")
+@click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs of --truth, --round or --file.")
+@click.option("--hold-out", multiple=True, metavar="SESSION", help="Test on this recording and never learn from it; repeat it.")
+@click.option("--validate", multiple=True, metavar="SESSION", help="Stop and choose the epoch by this recording; repeat it.")
+@click.option("--from", "start_from", metavar="starter|URI", help="Begin with these weights.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--epochs", default=13, show_default=True, type=click.IntRange(1))
+@click.option("--steps", default=55, show_default=True, type=click.IntRange(1), help="Steps an epoch, of 12 examples of 10 s.")
+@json_option
+def train_command(
+    run_folder: Path,
+    manifest: str | None,
+    truth: str | None,
+    round_name: str | None,
+    export_file: str | None,
+    audio_folder: str | None,
+    hold_out: tuple[str, ...],
+    validate: tuple[str, ...],
+    start_from: str | None,
+    seed: int,
+    epochs: int,
+    steps: int,
+    as_json: bool,
+) -> None:
+    """Train the network of `starter`. Give at least one of --manifest, --truth, --round and --file.
+
+    The same command goes on with a run that was interrupted. Use the result as `--detector starter:RUN/starter.safetensors`.
+    """
+    from detectors import load_detector
+    from detectors.corpus import read_manifest
+    from detectors.held_out import false_boxes_a_minute, mixed_minutes, score
+    from detectors.starter import SHIPPED, Starter
+    from detectors.training import CURVES, WEIGHTS, Sounds, TrainingOptions, train
+    from detectors.weights import read_weights
+    from evaluation.plot import plot_training
+
+    sounds, tests = read_manifest(manifest) if manifest else (Sounds(), Sounds())
+    labelled = _labelled(truth, round_name, export_file, audio_folder)
+    sounds = Sounds(sounds.calls, sounds.others, sounds.backgrounds, tuple(labelled))
+    held_out = _sessions(sounds, "--hold-out", hold_out) or _every_fifth(sounds)
+    chosen_by = _sessions(sounds, "--validate", validate)
+    options = TrainingOptions(seed=seed, epochs=epochs, steps=steps, held_out=held_out, validate=chosen_by)
+    start = read_weights(str(SHIPPED) if start_from == "starter" else start_from, "", "")[0] if start_from else None
+    with progress("Training", as_json=as_json, total=epochs) as advance:
+        network = train(sounds, options, run_folder, start=start, progress=lambda *_: advance(1))
+    plot_training(json.loads((run_folder / CURVES).read_text()), str(run_folder / "curves.png"))
+    detector = Starter(network, read_weights(str(run_folder / WEIGHTS), "", "")[1])
+    held = sounds.split(set(held_out))[1]
+    detectors = {"trained": detector, "energy": load_detector("energy")}
+    scored = score(detectors, mixed_minutes(held, tests, 8, seed)) if held.sessions() else []
+    quiet = {name: false_boxes_a_minute(one, tests, 0.5) for name, one in detectors.items() if tests.backgrounds}
+    scores = {"held_out": held_out, "average_precision": [row.as_dict() for row in scored], "false_boxes_a_minute": quiet}
+    (run_folder / "scores.json").write_text(json.dumps(scores, indent=1))
+    if as_json:
+        print_json({"run": str(run_folder), "weights": str(run_folder / WEIGHTS), **scores})
+        return
+    click.echo(
+        f"Wrote {run_folder / WEIGHTS}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}"
+    )
+    for row in scored:
+        click.echo(f"{row.group}, {row.detector}: average precision {row.average_precision or 0:.3f}")
+
+
+def _every_fifth(sounds: Sounds) -> tuple[str, ...]:
+    return tuple(sorted(sounds.sessions())[4::5])
+
+
+def _sessions(sounds: Sounds, option: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    known = sorted(sounds.sessions())
+    if unknown := set(wanted) - set(known):
+        raise InputError(f"{option} {min(unknown)}: no recording has this name; there are {', '.join(known[:10])}")
+    return tuple(sorted(wanted))
+
+
+def _labelled(truth: str | None, round_name: str | None, export_file: str | None, folder: str | None) -> list[Labelled]:
+    from detectors.sounds import at_training_rate
+    from detectors.training import Labelled
+    from evaluation.tables import read_truth, truth_of_sessions
+    from podcast.times import parse_session_name
+
+    tables: list[Truth] = read_truth(truth) if truth else []
+    if round_name or export_file:
+        tables += truth_of_sessions(sessions_of(round_name, export_file)[0], Report())
+    if tables and not folder:
+        raise InputError("--audio is missing: the folder that holds the WAVs of the labels")
+    found = []
+    for recording in tables:
+        wave = at_training_rate(*audio.read(storage.join(folder or "", f"{recording.name}.wav")))
+        spans = tuple((span.start_s, span.end_s) for span in recording.spans if span.duration_s > 0)
+        found.append(Labelled(wave, spans, parse_session_name(recording.name).parent))
+    return found

@@ -1,0 +1,141 @@
+"""The detector that ships with the project: a small convolutional network over a whitened spectrogram.
+
+It is trained by `podcast train`; what on, how well it does and what it is not good for: docs/models/starter.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from detectors.base import CALL
+from detectors.events import EventRules, events, placed
+from detectors.sounds import RATE, at_training_rate
+from detectors.weights import fill, read_weights
+from podcast.audio import Samples
+from podcast.errors import InputError
+from podcast.model import Detection, ModelRun
+
+NAME = "starter"
+SHIPPED = Path(__file__).parent / "starter.safetensors"
+LOW_HZ, BANDS, BINS = 300.0, 96, 4
+WINDOW, HOP, STRIDE = round(0.04 * RATE), round(0.02 * RATE), 2
+LOWEST_RATE = 4000
+QUANTISATION = 1e-10
+REVISION = 1
+"""Raised whenever this module gives other detections for the same weights."""
+
+
+class StarterNet(nn.Module):
+    """(batch, 2, frames, 96 bands) of whitened levels to (batch, frames // 2) logits, one every 40 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(2, 16, (3, 5), (1, 2), (1, 2)), nn.BatchNorm2d(16), nn.ReLU(),
+            *_block(16, 24, (STRIDE, 2)), *_block(24, 32, (1, 2)), *_block(32, 48, (1, 2)),
+        )  # fmt: skip
+        width = 48 * BANDS // 16
+        self.over_time = nn.Sequential(
+            nn.Conv1d(width, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Conv1d(64, 64, 5, padding=6, dilation=3), nn.BatchNorm1d(64), nn.ReLU(),
+            nn.Conv1d(64, 1, 1),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits."""
+        x = self.layers(x)
+        x = x.permute(0, 1, 3, 2).flatten(1, 2)
+        logits: Tensor = self.over_time(x)[:, 0]
+        return logits
+
+
+def _block(channels_in: int, channels_out: int, pool: tuple[int, int]) -> tuple[nn.Module, ...]:
+    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+    return conv, nn.BatchNorm2d(channels_out), nn.ReLU(), nn.MaxPool2d(pool)
+
+
+class Starter:
+    """The `Detector` of this module. `threshold` is the confidence that the strongest frame of a box must reach."""
+
+    def __init__(self, network: StarterNet, weights_digest: str, threshold: float = 0.3) -> None:
+        if not 0 < threshold <= 1:
+            raise InputError(f"threshold must lie above 0 and up to 1, not {threshold}")
+        self.network = _folded(network)
+        self.threshold = threshold
+        self.model_run = ModelRun(NAME, f"{REVISION}-{weights_digest[:12]}-{threshold:g}")
+
+    def detect(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[Detection]]:
+        """See `Detector.detect`. Raises InputError for a sample rate that cannot hold the call band."""
+        return [list(self._detect(samples, sample_rate)) for samples, sample_rate in recordings]
+
+    def _detect(self, samples: Samples, sample_rate: int) -> Iterator[Detection]:
+        hop_s = STRIDE * HOP / RATE
+        rules = EventRules(self.threshold, self.threshold / 2, 0.4, hop_s, margin_s=hop_s / 2)
+        strength = self.confidences(samples, sample_rate).numpy()
+        found = events(strength, rules)
+        for (first, last), event in zip(found, placed(found, rules, len(samples) / sample_rate), strict=True):
+            yield Detection(event, CALL, round(float(strength[first : last + 1].max()), 4), self.model_run)
+
+    @torch.inference_mode()
+    def confidences(self, samples: Samples, sample_rate: int) -> Tensor:
+        """The confidence of every 40 ms of one recording, shape (steps,); step i is centred on (i + 0.25) * 40 ms."""
+        if sample_rate < LOWEST_RATE:
+            raise InputError(f"a sample rate of {sample_rate} Hz cannot hold calls; at least {LOWEST_RATE} Hz is needed")
+        levels = whitened(torch.from_numpy(at_training_rate(samples, sample_rate)))
+        if levels.shape[1] < STRIDE:
+            return torch.zeros(0)
+        inputs = levels[None].contiguous(memory_format=torch.channels_last)
+        return torch.sigmoid(self.network(inputs))[0]
+
+
+def whitened(wave: Tensor) -> Tensor:
+    """Samples at `RATE`, shape (frames,), to levels above the background in units of 10 dB, shape (2, spectra, 96).
+
+    There is a spectrum every 20 ms. A band is 100 Hz wide, four bins: the first channel is their mean, the second their maximum,
+    in which a thin line stands out.
+    The background of a bin is its median over the recording, which makes steady noise and every recorder's own colour vanish.
+    """
+    if len(wave) < WINDOW:
+        return torch.zeros(2, 0, BANDS)
+    hann = torch.hann_window(WINDOW)
+    wave = torch.nan_to_num(wave, posinf=0.0, neginf=0.0)
+    spectrum = torch.stft(wave, WINDOW, HOP, window=hann, return_complex=True)
+    first = round(LOW_HZ * WINDOW / RATE)
+    spectrum = spectrum[first : first + BANDS * BINS].T
+    power = torch.view_as_real(spectrum).square().sum(dim=2) / hann.square().sum() + QUANTISATION
+    power = power / power.median(dim=0).values
+    power = power.reshape(-1, BANDS, BINS)
+    return torch.log10(torch.stack([power.mean(dim=2), power.amax(dim=2)])).clamp(-1.0, 4.0)
+
+
+def _folded(network: StarterNet) -> StarterNet:
+    """A copy for inference: batch norms folded into the convolutions, channels last, which halves its time."""
+    copy = StarterNet()
+    copy.load_state_dict(network.state_dict())
+    copy.eval()
+    for sequence in (copy.layers, copy.over_time):
+        for i, (layer, norm) in enumerate(pairwise(list(sequence))):
+            if isinstance(layer, nn.Conv1d | nn.Conv2d) and isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                sequence[i], sequence[i + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
+    for parameter in copy.layers.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return copy.requires_grad_(requires_grad=False)
+
+
+def load(weights: str, *, threshold: str = "0.3") -> Starter:
+    """The detector with the weights that ship with it, or those at a URI. Raises InputError for weights that do not fit."""
+    state, digest = read_weights(weights or str(SHIPPED), "", "")
+    network = StarterNet()
+    fill(network, state, weights or str(SHIPPED))
+    try:
+        return Starter(network, digest, float(threshold))
+    except ValueError as error:
+        raise InputError(f"{NAME}: {error}") from error

@@ -1,0 +1,42 @@
+"""Pictures: precision and recall, and the course of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from evaluation.scores import ModelScores
+from podcast import storage
+
+
+def plot_curves(scores: Sequence[ModelScores], to: str) -> None:
+    """One curve a model, over all seconds of all datasets, as PNG."""
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    for model in scores:
+        if model.curve:
+            overall = f"{model.overall:.3f}" if model.overall is not None else "no calls"
+            axes.step(*zip(*model.curve, strict=True), where="post", label=f"{model.model} ({overall})")
+    axes.set(
+        xlim=(0, 1.01), ylim=(0, 1.01), xlabel="Recall (seconds with calls)", ylabel="Precision", title="Precision and recall"
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", title="AUPRC", fontsize="small")
+    with storage.open_write(to) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def plot_training(curves: Sequence[Mapping[str, float]], to: str) -> None:
+    """Loss and held-out average precision by epoch, as PNG."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    loss, precision = figure.subplots(2, 1, sharex=True)
+    epochs = [curve["epoch"] for curve in curves]
+    loss.plot(epochs, [curve["loss"] for curve in curves])
+    loss.set(ylabel="Loss", title="Training")
+    precision.plot(epochs, [curve["precision"] for curve in curves])
+    precision.set(xlabel="Epoch", ylabel="Held-out average\nprecision of frames", ylim=(0, 1))
+    for axes in (loss, precision):
+        axes.grid(alpha=0.3)
+    with storage.open_write(to) as file:
+        figure.savefig(file, format="png", dpi=150)

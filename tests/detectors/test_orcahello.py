@@ -1,0 +1,136 @@
+"""Parity with the published OrcaHello detector on the stand-in weights, and its weights' ways in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from detectors import load_detector
+from detectors.orcahello_v1 import OrcaHelloV1, cut_windows, prepare, spectrograms
+from detectors.resnet import OrcaHelloNet
+from detectors.weights import parse_weights
+from podcast import audio
+from podcast.errors import InputError, PodcastError
+
+
+@pytest.fixture(scope="module")
+def weights(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "stand-in.safetensors"
+    subprocess.run([sys.executable, str(data / "orcahello" / "make_weights.py"), str(path)], check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def parity(data: Path) -> dict[str, Any]:
+    files: dict[str, Any] = json.loads((data / "orcahello" / "parity.json").read_text())["files"]
+    return files
+
+
+def test_the_network_has_the_published_names_and_shapes(data: Path) -> None:
+    published = json.loads((data / "orcahello" / "state_dict_shapes.json").read_text())
+    assert {name: list(value.shape) for name, value in OrcaHelloNet().state_dict().items()} == published
+
+
+def test_the_spectrograms_are_the_published_ones(data: Path) -> None:
+    samples, rate = audio.read(str(data / "bouts" / "20181202_25sec.wav"))
+    ours = spectrograms(cut_windows(prepare(samples, rate))).numpy()
+    with np.load(data / "orcahello" / "mel_reference.npz") as reference:
+        for i, start in enumerate((0, 2, 4)):
+            expected = reference[f"start_{start}"]
+            assert ours[i].shape == expected.shape
+            assert (np.abs(ours[i] - expected) > 0.05).mean() < 0.001
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 0.005), ("bf16", 0.03)])
+def test_every_window_has_the_published_confidence(
+    data: Path, weights: Path, parity: dict[str, Any], precision: str, tolerance: float
+) -> None:
+    detector = load_detector(f"orcahello-v1:{weights},precision={precision}")
+    assert isinstance(detector, OrcaHelloV1)
+    recordings = [audio.read(str(data / name)) for name in parity]
+    for answer, published in zip(detector.confidences(recordings), parity.values(), strict=True):
+        assert answer == pytest.approx([confidence for _, _, confidence in published["segments"]], abs=tolerance)
+
+
+def test_boxes_cover_the_windows_over_the_threshold(data: Path, weights: Path, parity: dict[str, Any]) -> None:
+    name = "bouts/20181202_25sec.wav"
+    boxes = load_detector(f"orcahello-v1:{weights},precision=fp32").detect([audio.read(str(data / name))])[0]
+    # parity.json: 0.555, 0.996, 0.957, 0.513, 0.528, 0.645 for the windows that begin at 12 to 22 s, all others below 0.5.
+    assert [(box.event.start_s, box.event.end_s) for box in boxes] == [(12.0, 25.0)]
+    assert boxes[0].confidence == pytest.approx(0.9958, abs=0.001)
+    split = load_detector(f"orcahello-v1:{weights},precision=fp32,threshold=0.53").detect([audio.read(str(data / name))])[0]
+    assert [(box.event.start_s, box.event.end_s) for box in split] == [(12.0, 19.0), (22.0, 25.0)]
+    assert boxes[0].model_run.model == split[0].model_run.model and boxes[0].model_run != split[0].model_run
+
+
+def test_a_recording_answers_alike_alone_and_in_company(data: Path, weights: Path) -> None:
+    detector = load_detector(f"orcahello-v1:{weights}")
+    recordings = [audio.read(str(data / "bouts" / name)) for name in ("someCalls.wav", "example.wav")]
+    assert detector.detect(recordings) == [detector.detect([recording])[0] for recording in recordings]
+
+
+@pytest.mark.parametrize("samples", [np.zeros((0, 1)), np.zeros((100, 2)), np.zeros((48_000 * 4, 1))])
+def test_silence_and_scraps_do_no_harm(samples: audio.Samples) -> None:
+    detector = OrcaHelloV1(OrcaHelloNet(), "untrained", precision="fp32")
+    [confidences] = detector.confidences([(samples.astype(np.float32), 48_000)])
+    assert len(confidences) == (1 if len(samples) > 48_000 * 3 else 0)
+    assert np.isfinite(confidences).all()
+
+
+def test_a_torch_state_dict_gives_the_same_network(weights: Path, tmp_path: Path) -> None:
+    state = load_file(weights)
+    torch.save(state, tmp_path / "state.pt")
+    loaded = parse_weights((tmp_path / "state.pt").read_bytes(), "state.pt")
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (Path("harm.txt"), "harm")
+
+
+def test_no_pickle_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model.conv1.weight": Evil()}, "evil.pt")
+    with pytest.raises(InputError, match="no weights that can be read safely"):
+        load_detector("orcahello-v1:evil.pt")
+    assert not Path("harm.txt").exists()
+
+
+def test_weights_that_are_missing_or_wrong_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    save_file({"model.conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    commit = "0123456789" * 4
+    for weights, words in (
+        ("", "hf download orcasound/orcahello-srkw-detector-v1 model.safetensors"),
+        ("hub@main", "40 hexadecimal digits"),
+        (f"hub@{commit}", f"hf download orcasound/orcahello-srkw-detector-v1 model.safetensors --revision {commit}"),
+        (str(tmp_path / "other.safetensors"), "model.bn1.weight is missing"),
+        (str(tmp_path / "text.safetensors"), "no weights that can be read safely"),
+        (str(tmp_path / "none.safetensors"), "no such file"),
+    ):
+        with pytest.raises(PodcastError, match=words):
+            load_detector(f"orcahello-v1:{weights}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("nonsense", "there is no detector 'nonsense'"),
+        ("energy:weights.safetensors", "takes no weights"),
+        ("energy,loud=yes", "does not take these options"),
+    ],
+)
+def test_a_wrong_name_or_option_says_so(spec: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load_detector(spec)
