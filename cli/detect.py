@@ -25,7 +25,7 @@ COLUMNS = ("wav_filename", "start_time_s", "duration_s", "confidence", "model_ve
 
 @click.command("detect")
 @click.argument("sources", nargs=-1, required=True, metavar="AUDIO...")
-@click.option("--detector", default="energy", show_default=True, metavar="NAME[:WEIGHTS][,OPTION=VALUE]")
+@click.option("--detector", default="starter", show_default=True, metavar="NAME[:WEIGHTS][,OPTION=VALUE]")
 @click.option("-o", "--output", default="predictions.tsv", show_default=True, metavar="URI", help="A .tsv, or a folder of JSON.")
 @click.option(
     "--threshold", "thresholds", multiple=True, metavar="[NODE=]NUMBER", help="Leave out less confident boxes; also for one node."
