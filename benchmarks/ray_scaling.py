@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-REPEATS, RUNS = 4, 2
+REPEATS, RUNS = 8, 2
 
 
 def main() -> None:

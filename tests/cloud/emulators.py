@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +65,9 @@ def _azurite() -> list[str]:
 @contextmanager
 def running(command: list[str], health: str, timeout_s: float = 60) -> Iterator[str]:
     """A process for as long as the block lasts, once `health` answers anything below 500."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # A file, not a pipe: a server that writes a line a request would stand still once nobody empties the pipe.
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=complaints)
     try:
         deadline = time.monotonic() + timeout_s
         while True:
@@ -74,7 +77,8 @@ def running(command: list[str], health: str, timeout_s: float = 60) -> Iterator[
             except httpx.TransportError:
                 pass
             if process.poll() is not None:
-                raise RuntimeError(f"{command[0]} ended: {process.stderr.read().decode()[-500:]}")  # type: ignore[union-attr]
+                complaints.seek(0)
+                raise RuntimeError(f"{command[0]} ended: {complaints.read().decode()[-500:]}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not answer at {health} within {timeout_s} s")
             time.sleep(0.05)
@@ -86,6 +90,7 @@ def running(command: list[str], health: str, timeout_s: float = 60) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        complaints.close()
 
 
 def free_port() -> int:

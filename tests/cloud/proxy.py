@@ -6,7 +6,7 @@ import http.client
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -74,7 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content if cut is None else content[:cut])
+            with suppress(BrokenPipeError, ConnectionResetError):  # a client that would not wait
+                self.wfile.write(content if cut is None else content[:cut])
         if cut is not None:
             self.wfile.flush()
             self.close_connection = True

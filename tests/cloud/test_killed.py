@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(archive: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.cloud.one_job", archive, str(folder), "2020-10-01 02:49:42 UTC"]
+    command = [sys.executable, "-m", "tests.cloud.one_job", archive, str(folder), "2020-10-01 02:59:32 UTC"]
     # A session of its own, so that its workers die with it.
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
@@ -34,13 +34,13 @@ def traces(folder: Path) -> int:
 
 
 def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
-    archive, _, _ = long_archive(tmp_path / "archive", repeats=3)
+    archive, _, _ = long_archive(tmp_path / "archive", repeats=6)
     expected = finish(start(archive.uri, tmp_path / "quiet"))
     chance, stormy, kills = random.Random(4), tmp_path / "stormy", 0
     while kills < KILLS:
         process = start(archive.uri, stormy)
         # Work that can be seen, and a moment more: the same on a quick machine and on a busy one.
-        before, steps, more_s = traces(stormy), chance.randint(0, 12), chance.uniform(0, 0.2)
+        before, steps, more_s = traces(stormy), chance.randint(0, 6), chance.uniform(0, 0.05)
         while process.poll() is None and abs(traces(stormy) - before) < steps:
             time.sleep(0.005)
         time.sleep(more_s)
@@ -55,5 +55,5 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path: Path)
         {path.name: path.read_bytes() for path in sorted((folder / "wav").iterdir()) if not path.name.startswith(".partial")}
         for folder in (tmp_path / "quiet", stormy)
     ]
-    assert len(files[0]) == 39
+    assert len(files[0]) == 78
     assert files[0] == files[1]
