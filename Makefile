@@ -32,7 +32,7 @@ clean:
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet uv==$(UV_VERSION)
-	$(UV) .venv --constraint constraints.txt --editable '.[dev]'
+	$(UV) .venv --constraint constraints.txt --editable '.[dev,ray]'
 	$(UV) .venv --constraint constraints.txt --no-deps label-studio-ml
 	touch $@
 
