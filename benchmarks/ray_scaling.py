@@ -40,7 +40,9 @@ def main() -> None:
 
 def job(workers: int, folder: Path) -> None:
     """One import with the energy detector; prints the seconds after Ray has started its workers, and a digest of all WAVs."""
-    from detectors import DETECTORS
+    from functools import partial
+
+    from detectors import load_detector
     from pipeline.job import Job, run
     from pipeline.on_ray import RayEngine
     from podcast.report import Report
@@ -52,7 +54,7 @@ def job(workers: int, folder: Path) -> None:
 
     def work(until_s: float, to: str) -> int:
         end = start + timedelta(seconds=until_s)
-        made = Job(archive, node, start, end, str(folder / to), folder / "work", 20, DETECTORS["energy"])
+        made = Job(archive, node, start, end, str(folder / to), folder / "work", 20, partial(load_detector, "energy"))
         return sum(1 for _ in run(made, engine, Report()))
 
     work(min(seconds, 400 * workers), "warm")

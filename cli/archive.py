@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from detectors import DETECTORS, load_detector
+from detectors import known_detector, load_detector
 from importers.hls import AUDIO_OFFSET_S, PUBLIC_ARCHIVE, REGION, Archive
 from importers.windows import Window, read_windows
 from pipeline import engine
@@ -72,7 +73,7 @@ def archive_options(command: Command) -> Command:
             help="hls: this machine's cores, or a Ray cluster.",
         ),
         click.option("--candidates-only", is_flag=True, help="hls: import only sessions with a detection."),
-        click.option("--detector", type=click.Choice([*sorted(DETECTORS), NO_DETECTOR]), help="hls: else ML_DETECTOR."),
+        click.option("--detector", metavar="NAME[:WEIGHTS]|none", help="hls: else ML_DETECTOR."),
         click.option("--session-length", type=click.IntRange(1, 3600), default=60, show_default=True, help="hls: in seconds."),
         click.option(
             "--audio-offset",
@@ -128,9 +129,7 @@ def archive_sessions(
     """The sessions of all windows, in order of time. Holes and damage are noted in `notes`."""
     windows, refusals = windows_of(node_of(source), options)
     detector = options.detector or settings.ml_detector
-    load = None if detector == NO_DETECTOR else DETECTORS.get(detector)
-    if load is None and detector != NO_DETECTOR:
-        load_detector(detector)
+    load = None if detector == NO_DETECTOR else partial(load_detector, known_detector(detector))
     archive = Archive(options.archive.rstrip("/"), options.archive_endpoint, options.archive_region, options.audio_offset)
     chosen = _engine(options)
     for window in windows:

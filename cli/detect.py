@@ -25,15 +25,21 @@ COLUMNS = ("wav_filename", "start_time_s", "duration_s", "confidence", "model_ve
 
 @click.command("detect")
 @click.argument("sources", nargs=-1, required=True, metavar="AUDIO...")
-@click.option("--detector", default="starter", show_default=True, metavar="NAME[:WEIGHTS][,OPTION=VALUE]")
+@click.option(
+    "--detector",
+    default="starter",
+    show_default=True,
+    metavar="NAME[:WEIGHTS][,OPTION=VALUE]",
+    help="starter, energy or orcahello-v1 (docs/detectors.md).",
+)
 @click.option("-o", "--output", default="predictions.tsv", show_default=True, metavar="URI", help="A .tsv, or a folder of JSON.")
 @click.option(
     "--threshold", "thresholds", multiple=True, metavar="[NODE=]NUMBER", help="Leave out less confident boxes; also for one node."
 )
 @click.option("--candidates", metavar="URI", help="Write the sessions that reach --high here, most confident first.")
 @click.option("--negatives", metavar="URI", help="Write the sessions in which nothing reaches --low here.")
-@click.option("--high", type=click.FloatRange(0, 1), default=0.5, show_default=True)
-@click.option("--low", type=click.FloatRange(0, 1), default=0.3, show_default=True)
+@click.option("--high", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Confidence of a candidate.")
+@click.option("--low", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Below it all, a session is negative.")
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Recordings at a time; else one a core.")
 @json_option
 def detect_command(

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 @click.argument("tables", nargs=-1, required=True, metavar="[TRUTH.tsv] PREDICTIONS.tsv...")
 @click.option("--round", "round_name", help="Take the truth from the reviewed sessions of this round, in place of TRUTH.")
 @click.option("--file", "export_file", metavar="URI", help="Take the truth from Label Studio's JSON export, in place of TRUTH.")
-@click.option("--protocol", type=click.Choice(["orcahello", "strict"]), default="orcahello", show_default=True)
+@click.option(
+    "--protocol",
+    type=click.Choice(["orcahello", "strict"]),
+    default="orcahello",
+    show_default=True,
+    help="How intervals mark seconds: as the published scorer, or half-open.",
+)
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="For events; seconds need none.")
 @click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs, to take their lengths from.")
 @click.option("--length", "length_s", type=click.FloatRange(min=0, min_open=True), help="Length of every recording in seconds.")

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @click.option("--hold-out", multiple=True, metavar="SESSION", help="Test on this recording and never learn from it; repeat it.")
 @click.option("--validate", multiple=True, metavar="SESSION", help="Stop and choose the epoch by this recording; repeat it.")
 @click.option("--from", "start_from", metavar="starter|URI", help="Begin with these weights.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--epochs", default=13, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same weights on the same machine.")
+@click.option("--epochs", default=13, show_default=True, type=click.IntRange(1), help="Passes over --steps.")
 @click.option("--steps", default=55, show_default=True, type=click.IntRange(1), help="Steps an epoch, of 12 examples of 10 s.")
 @json_option
 def train_command(

@@ -35,15 +35,21 @@ def load_detector(spec: str) -> Detector:
 
     For example `energy`, or `orcahello-v1:model.safetensors,precision=fp32`. Raises InputError for an unknown name or option.
     """
-    head, *pairs = spec.split(",")
+    head, *pairs = known_detector(spec).split(",")
     name, _, weights = head.partition(":")
-    if name not in DETECTORS:
-        raise InputError(f"there is no detector {name!r}; expected one of {', '.join(sorted(DETECTORS))}")
     options = dict(pair.partition("=")[::2] for pair in pairs)
     try:
         return DETECTORS[name](weights, **options)
     except TypeError as error:
         raise InputError(f"{spec}: {name} does not take these options ({error})") from error
+
+
+def known_detector(spec: str) -> str:
+    """`spec` itself, without loading anything. Raises InputError if there is no detector of that name."""
+    name = spec.split(",")[0].partition(":")[0]
+    if name not in DETECTORS:
+        raise InputError(f"there is no detector {name!r}; expected one of {', '.join(sorted(DETECTORS))}")
+    return spec
 
 
 def use_threads(count: int) -> None:

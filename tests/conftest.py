@@ -82,10 +82,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
 
 @pytest.fixture(scope="session")
 def ml_backend_url(studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One ML backend under gunicorn with two workers, able to read what Label Studio serves."""
-    port = free_port()
-    with ml_backend(tmp_path_factory.mktemp("ml-backend"), port, studio.url, studio.document_root, studio.account):
-        yield f"http://127.0.0.1:{port}"
+    """One ML backend under gunicorn with two workers, able to read what Label Studio serves; its boxes follow the audio alone."""
+    port, folder = free_port(), tmp_path_factory.mktemp("ml-backend")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_DETECTOR", "energy")
+        with ml_backend(folder, port, studio.url, studio.document_root, studio.account):
+            yield f"http://127.0.0.1:{port}"
 
 
 def write_noise(path: Path, duration_s: float = 60.0, sample_rate: int = 8000, seed: int = 0) -> Path:

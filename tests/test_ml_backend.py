@@ -98,7 +98,7 @@ def test_a_task_without_an_answer_has_no_result_and_disturbs_no_other(client: Fl
     assert ["result" in answer for answer in answers] == [False, True, False, True, False]
     # An empty result would tell Label Studio that the detector listened and heard nothing.
     assert "not readable as audio" in answers[0]["error"]
-    assert "cannot be read" in answers[2]["error"]
+    assert "there is no such file" in answers[2]["error"]
 
 
 @pytest.mark.parametrize(
