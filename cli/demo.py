@@ -34,7 +34,7 @@ def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Pa
 
     Everything stays on this machine, in one folder. The next start goes on where this one ended.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     if check_:
         with tempfile.TemporaryDirectory(prefix="podcast-demo-") as temporary:

@@ -27,7 +27,7 @@ COLUMNS = ("wav_filename", "start_time_s", "duration_s", "confidence", "model_ve
 @click.argument("sources", nargs=-1, required=True, metavar="AUDIO...")
 @click.option(
     "--detector",
-    default="starter",
+    default="energy",
     show_default=True,
     metavar="NAME[:WEIGHTS][,OPTION=VALUE]",
     help="starter, energy or orcahello-v1 (docs/detectors.md).",

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
         default=None, description="Label Studio's own setting: the folder below which it serves audio to the page"
     )
     ml_backend_url: str = ""
-    ml_detector: str = "starter"
+    ml_detector: str = "energy"
     ml_cache_dir: Path = Path(".podcast/cache")
     ml_cache_max_entries: int = Field(default=100_000, gt=0)
     ml_audio_max_bytes: int = Field(default=256 * 2**20, gt=0)
