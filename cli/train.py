@@ -29,10 +29,22 @@ if TYPE_CHECKING:
 @click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs of --truth, --round or --file.")
 @click.option("--hold-out", multiple=True, metavar="SESSION", help="Test on this recording and never learn from it; repeat it.")
 @click.option("--validate", multiple=True, metavar="SESSION", help="Stop and choose the epoch by this recording; repeat it.")
-@click.option("--from", "start_from", metavar="starter|URI", help="Begin with these weights.")
+@click.option(
+    "--from",
+    "start_from",
+    metavar="starter|URI|orcahello-v1:URI",
+    help="Begin with these weights; they say which network is trained.",
+)
+@click.option("--all-layers", is_flag=True, help="Fine-tune all of orcahello-v1, not only its last stage and its head.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same weights on the same machine.")
 @click.option("--epochs", default=13, show_default=True, type=click.IntRange(1), help="Passes over --steps.")
-@click.option("--steps", default=55, show_default=True, type=click.IntRange(1), help="Steps an epoch, of 12 examples of 10 s.")
+@click.option(
+    "--steps",
+    default=55,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Steps an epoch, of 12 examples of 10 s (3 for orcahello-v1).",
+)
 @json_option
 def train_command(
     run_folder: Path,
@@ -44,34 +56,45 @@ def train_command(
     hold_out: tuple[str, ...],
     validate: tuple[str, ...],
     start_from: str | None,
+    all_layers: bool,
     seed: int,
     epochs: int,
     steps: int,
     as_json: bool,
 ) -> None:
-    """Train the network of `starter`. Give at least one of --manifest, --truth, --round and --file.
+    """Train the network of `starter`, or fine-tune that of `orcahello-v1`. The sounds: --manifest, --truth, --round, --file.
 
-    The same command goes on with a run that was interrupted. Use the result as `--detector starter:RUN/starter.safetensors`.
+    The same command goes on with a run that was interrupted. Use the result as `--detector starter:RUN/starter.safetensors` or
+    `--detector orcahello-v1:RUN/orcahello-v1.safetensors`.
     """
-    from detectors import load_detector
+    from detectors import DETECTORS, load_detector
     from detectors.corpus import read_manifest
     from detectors.held_out import false_boxes_a_minute, mixed_minutes, score
-    from detectors.starter import SHIPPED, Starter
-    from detectors.training import CURVES, WEIGHTS, Sounds, TrainingOptions, train
-    from detectors.weights import read_weights
+    from detectors.recipes import recipe_from
+    from detectors.training import CURVES, Sounds, TrainingOptions, train
     from evaluation.plot import plot_training
 
+    recipe = recipe_from(start_from, all_layers=all_layers)
     sounds, tests = read_manifest(manifest) if manifest else (Sounds(), Sounds())
     labelled = _labelled(truth, round_name, export_file, audio_folder)
     sounds = Sounds(sounds.calls, sounds.others, sounds.backgrounds, tuple(labelled))
     held_out = _sessions(sounds, "--hold-out", hold_out) or _every_fifth(sounds)
     chosen_by = _sessions(sounds, "--validate", validate)
-    options = TrainingOptions(seed=seed, epochs=epochs, steps=steps, held_out=held_out, validate=chosen_by)
-    start = read_weights(str(SHIPPED) if start_from == "starter" else start_from, "", "")[0] if start_from else None
+    options = TrainingOptions(
+        seed=seed,
+        epochs=epochs,
+        steps=steps,
+        batch=recipe.batch,
+        checks=recipe.checks,
+        learning_rate=recipe.learning_rate,
+        held_out=held_out,
+        validate=chosen_by,
+    )
     with progress("Training", as_json=as_json, total=epochs) as advance:
-        network = train(sounds, options, run_folder, start=start, progress=lambda *_: advance(1))
+        train(recipe, sounds, options, run_folder, progress=lambda *_: advance(1))
     plot_training(json.loads((run_folder / CURVES).read_text()), str(run_folder / "curves.png"))
-    detector = Starter(network, read_weights(str(run_folder / WEIGHTS), "", "")[1])
+    weights = run_folder / recipe.weights_file
+    detector = DETECTORS[recipe.name](str(weights))
     held = sounds.split(set(held_out))[1]
     detectors = {"trained": detector, "energy": load_detector("energy")}
     scored = score(detectors, mixed_minutes(held, tests, 8, seed)) if held.sessions() else []
@@ -79,11 +102,9 @@ def train_command(
     scores = {"held_out": held_out, "average_precision": [row.as_dict() for row in scored], "false_boxes_a_minute": quiet}
     (run_folder / "scores.json").write_text(json.dumps(scores, indent=1))
     if as_json:
-        print_json({"run": str(run_folder), "weights": str(run_folder / WEIGHTS), **scores})
+        print_json({"run": str(run_folder), "weights": str(weights), **scores})
         return
-    click.echo(
-        f"Wrote {run_folder / WEIGHTS}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}"
-    )
+    click.echo(f"Wrote {weights}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}")
     for row in scored:
         click.echo(f"{row.group}, {row.detector}: average precision {row.average_precision or 0:.3f}")
 

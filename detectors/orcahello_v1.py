@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from detectors.base import CALL
 from detectors.resnet import OrcaHelloNet, folded
-from detectors.weights import fill, read_weights
+from detectors.weights import State, fill, read_weights
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
 from podcast.model import Detection, ModelRun, SoundEvent
@@ -138,15 +138,20 @@ def load(weights: str, *, precision: str = "auto", threshold: str = "0.5") -> Or
 
     Raises InputError for weights that are missing or do not fit.
     """
-    if not weights:
-        raise InputError(
-            f"{NAME} comes without weights; run `hf download {REPOSITORY} {FILE} --local-dir .` and name the file, {NAME}:{FILE},"
-            f" or name a commit of https://huggingface.co/{REPOSITORY}, {NAME}:hub@COMMIT"
-        )
-    state, digest = read_weights(weights, REPOSITORY, FILE)
+    state, digest = read_own_weights(weights)
     network = OrcaHelloNet()
     fill(network, state, weights)
     try:
         return OrcaHelloV1(network, digest, precision=precision, threshold=float(threshold))
     except ValueError as error:
         raise InputError(f"{NAME}: {error}") from error
+
+
+def read_own_weights(weights: str) -> tuple[State, str]:
+    """The state dict from a file or `hub@COMMIT`, and its SHA-256. Raises InputError that says where weights are to be had."""
+    if not weights:
+        raise InputError(
+            f"{NAME} comes without weights; run `hf download {REPOSITORY} {FILE} --local-dir .` and name the file, {NAME}:{FILE},"
+            f" or name a commit of https://huggingface.co/{REPOSITORY}, {NAME}:hub@COMMIT"
+        )
+    return read_weights(weights, REPOSITORY, FILE)

@@ -1,4 +1,4 @@
-"""Training of `starter`: sounds in, a run folder out. The same seed gives the same weights on the same machine.
+"""Training of a network: sounds in, a run folder out. The same seed gives the same weights on the same machine.
 
 Data is split by session, the recording that a sound was cut from, never by file: two cuts of one tape in both halves measure the
 recorder and not the whale.
@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.sounds import RATE, Clip, Wave, mix
-from detectors.starter import HOP, STRIDE, StarterNet, whitened
+from detectors.sounds import Clip, Wave
 from podcast.errors import InputError
 from podcast.scoring import average_precision
 
-EXAMPLE_S = 10.0
-WEIGHTS, STATE, CONFIG, CURVES = "starter.safetensors", "state.pt", "config.json", "curves.json"
+STATE, CONFIG, CURVES = "state.pt", "config.json", "curves.json"
+Spans = Sequence[tuple[float, float]]
+"""Start and end of each call in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,33 @@ class Sounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one detector learns. The weights of a run are `name`.safetensors, for `--detector NAME:FILE`.
+
+    `network` builds it with the weights to begin from, whose SHA-256 is `start`, or with random ones. `example` makes inputs with
+    their targets (1 a call, 0 none, -1 neither), `augmented` changes a batch of inputs, and `logits` runs the network on a batch,
+    with one logit a target. The submodules `frozen` do not learn. `batch`, `checks` and `learning_rate` suit it.
+    """
+
+    name: str
+    network: Callable[[], nn.Module]
+    example: Callable[[np.random.Generator, Sounds], tuple[Tensor, Tensor]]
+    augmented: Callable[[np.random.Generator, Tensor], Tensor]
+    logits: Callable[[nn.Module, Tensor], Tensor]
+    frozen: tuple[str, ...] = ()
+    start: str = ""
+    call_weight: float = 3.0
+    batch: int = 12
+    checks: int = 60
+    learning_rate: float = 3e-3
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the checkpoint in the run folder."""
+        return f"{self.name}.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """All that decides the weights beside the sounds.
 
@@ -83,58 +110,59 @@ class TrainingOptions:
 
 
 def train(
+    recipe: Recipe,
     sounds: Sounds,
     options: TrainingOptions,
     run: Path,
     *,
-    start: dict[str, Tensor] | None = None,
     progress: Callable[[int, float, float], None] = lambda *_: None,
-) -> StarterNet:
+) -> nn.Module:
     """Train, or go on with the run in the folder `run`; gives the network that was kept.
 
-    `start` are weights to begin from. `progress` is told the epoch, its loss and the average precision over frames, of the
-    recordings to validate on or else of new mixes of those that are learned from. Raises InputError if nothing is left to
-    train on or the folder holds a run with other options.
+    `progress` is told the epoch, its loss and the average precision over frames (or windows), of the recordings to validate on or
+    else of new mixes of those that are learned from. Raises InputError if nothing is left to train on, the weights to begin from
+    do not fit, or the folder holds a run with other options.
     """
     kept, checked = sounds.split(set(options.held_out))[0].split(set(options.validate))
     if not kept.sessions():
         raise InputError("no call is left to train on; hold out fewer sessions")
     torch.manual_seed(options.seed)
-    network = StarterNet()
-    if start:
-        network.load_state_dict(start)
-    optimizer = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=1e-2)
+    network = recipe.network()
+    for name in recipe.frozen:
+        network.get_submodule(name).requires_grad_(requires_grad=False)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, options.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.epochs * options.steps)
-    curves = _resume(run, options, network, optimizer, schedule)
+    curves = _resume(run, recipe, options, network, optimizer, schedule)
     examples = [
-        _example(np.random.default_rng([options.seed, 1, i]), checked if options.validate else kept)
+        recipe.example(np.random.default_rng([options.seed, 1, i]), checked if options.validate else kept)
         for i in range(options.checks)
     ]
     for epoch in range(len(curves), options.epochs):
         if options.validate and _epochs_without_gain(curves) >= options.patience:
             break
         losses = []
-        network.train()
+        _learning(network, recipe.frozen)
         for step in range(options.steps):
             rng = np.random.default_rng([options.seed, 0, epoch, step])
             torch.manual_seed(options.seed * 1_000_003 + epoch * options.steps + step)
-            levels, targets = (
-                torch.stack(part) for part in zip(*(_example(rng, kept) for _ in range(options.batch)), strict=True)
+            inputs, targets = (
+                torch.stack(part) for part in zip(*(recipe.example(rng, kept) for _ in range(options.batch)), strict=True)
             )
-            loss = _loss(network(_masked(rng, levels)), targets)
+            loss = _loss(recipe.logits(network, recipe.augmented(rng, inputs)), targets, recipe.call_weight)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
-        precision = _precision(network, examples)
+        precision = _precision(recipe, network, examples)
         curves.append({"epoch": epoch, "loss": float(np.mean(losses)), "precision": precision})
         if not options.validate or _epochs_without_gain(curves) == 0:
-            save_file(network.state_dict(), run / WEIGHTS)
+            save_file(network.state_dict(), run / recipe.weights_file)
         _save(run, network, optimizer, schedule, curves)
         progress(epoch, curves[-1]["loss"], precision)
-    network.load_state_dict(load_file(run / WEIGHTS))
+    network.load_state_dict(load_file(run / recipe.weights_file))
     return network.eval()
 
 
@@ -143,53 +171,24 @@ def _epochs_without_gain(curves: Sequence[dict[str, float]]) -> int:
     return len(precisions) - 1 - int(np.argmax(precisions)) if precisions else 0
 
 
-def _loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy with calls, a tenth of all frames, weighing three times; frames beside a call's edge (-1) do not count."""
-    weight = torch.where(targets > 0.5, 3.0, 1.0) * (targets >= 0)
+def _loss(logits: Tensor, targets: Tensor, call_weight: float) -> Tensor:
+    """Cross-entropy in which a call weighs `call_weight` times; what is neither call nor background (-1) does not count."""
+    weight = torch.where(targets > 0.5, call_weight, 1.0) * (targets >= 0)
     loss = functional.binary_cross_entropy_with_logits(logits, targets.clamp(min=0), weight, reduction="sum")
-    return loss / weight.sum()
+    return loss / weight.sum().clamp(min=1)
 
 
-def _example(rng: np.random.Generator, sounds: Sounds) -> tuple[Tensor, Tensor]:
-    """Levels (2, spectra, 96) and the target of every 40 ms: 1 in a call, 0 outside, -1 within 60 ms of an edge."""
-    if sounds.labelled and (not sounds.calls or rng.random() < 0.5):
-        wave, spans = _cut(rng, sounds.labelled[int(rng.integers(len(sounds.labelled)))])
-    else:
-        wave, spans = mix(rng, EXAMPLE_S, sounds.calls, sounds.others, sounds.backgrounds, most_calls=4)
-    levels = whitened(torch.from_numpy(wave.astype(np.float32)))
-    times = (np.arange(levels.shape[1] // STRIDE) * STRIDE + 0.5) * HOP / RATE
-    target = np.zeros(len(times), np.float32)
-    for start, end in spans:
-        target[(times > start - 0.06) & (times < end + 0.06)] = -1
-    for start, end in spans:
-        target[(times > start + 0.06) & (times < end - 0.06)] = 1
-    return levels, torch.from_numpy(target)
-
-
-def _cut(rng: np.random.Generator, recording: Labelled) -> tuple[Wave, list[tuple[float, float]]]:
-    frames = round(EXAMPLE_S * RATE)
-    wave = np.pad(recording.wave, (0, max(0, frames - len(recording.wave))), mode="reflect")
-    first = int(rng.integers(len(wave) - frames + 1))
-    offset = first / RATE
-    return wave[first : first + frames], [
-        (a - offset, b - offset) for a, b in recording.spans if b > offset and a < offset + EXAMPLE_S
-    ]
-
-
-def _masked(rng: np.random.Generator, levels: Tensor) -> Tensor:
-    """SpecAugment (Park et al. 2019): some bands and some moments of each example are set to the background's level."""
-    levels = levels * float(rng.uniform(0.8, 1.2))
-    for example in levels:
-        band, moment = int(rng.integers(levels.shape[3] - 12)), int(rng.integers(levels.shape[2] - 10))
-        example[:, :, band : band + int(rng.integers(12))] = 0
-        example[:, moment : moment + int(rng.integers(10))] = 0
-    return levels
+def _learning(network: nn.Module, frozen: Sequence[str]) -> None:
+    """Training mode, but for the frozen parts: their batch norms keep the published statistics too."""
+    network.train()
+    for name in frozen:
+        network.get_submodule(name).eval()
 
 
 @torch.inference_mode()
-def _precision(network: StarterNet, examples: Sequence[tuple[Tensor, Tensor]]) -> float:
+def _precision(recipe: Recipe, network: nn.Module, examples: Sequence[tuple[Tensor, Tensor]]) -> float:
     network.eval()
-    logits = torch.cat([network(levels[None])[0] for levels, _ in examples])
+    logits = torch.cat([recipe.logits(network, inputs[None])[0] for inputs, _ in examples])
     targets = torch.cat([target for _, target in examples])
     counted = targets >= 0
     return average_precision((targets[counted] > 0.5).numpy(), logits[counted].double().numpy()) or 0.0
@@ -197,13 +196,14 @@ def _precision(network: StarterNet, examples: Sequence[tuple[Tensor, Tensor]]) -
 
 def _resume(
     run: Path,
+    recipe: Recipe,
     options: TrainingOptions,
-    network: StarterNet,
+    network: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> list[dict[str, float]]:
     run.mkdir(parents=True, exist_ok=True)
-    config = json.dumps(asdict(options), indent=1)
+    config = json.dumps({"detector": recipe.name, "start": recipe.start, "frozen": recipe.frozen, **asdict(options)}, indent=1)
     if not (run / CONFIG).exists():
         (run / CONFIG).write_text(config)
     elif json.loads((run / CONFIG).read_text()) != json.loads(config):
@@ -220,7 +220,7 @@ def _resume(
 
 def _save(
     run: Path,
-    network: StarterNet,
+    network: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     curves: list[dict[str, float]],

@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 
 from cli.main import cli
 from detectors.corpus import read_manifest
+from detectors.recipes import recipe_from
 from detectors.sounds import RATE, Clip, Wave, band_level, mix, without_noise
-from detectors.training import CONFIG, WEIGHTS, Labelled, Sounds, TrainingOptions, train
+from detectors.training import CONFIG, Labelled, Sounds, TrainingOptions, train
 from podcast import audio
 from podcast.errors import InputError
 
@@ -86,22 +87,23 @@ def test_a_split_never_shares_a_recording() -> None:
     assert len(kept.calls) + len(held.calls) == 4
 
 
+WEIGHTS = "starter.safetensors"
 TINY = TrainingOptions(epochs=2, steps=2, batch=2, checks=2, held_out=("c",))
 
 
 def test_the_same_seed_gives_the_same_weights_and_a_resumed_run_too(tmp_path: Path) -> None:
     sounds = Sounds(clips(*"abc"))
-    train(sounds, TINY, tmp_path / "once")
-    train(sounds, TINY, tmp_path / "twice")
+    train(recipe_from(None), sounds, TINY, tmp_path / "once")
+    train(recipe_from(None), sounds, TINY, tmp_path / "twice")
 
     def stop(epoch: int, *_: float) -> None:
         if epoch == 0:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(sounds, TINY, tmp_path / "resumed", progress=stop)
-    train(sounds, TINY, tmp_path / "resumed")
-    train(sounds, replace(TINY, seed=1), tmp_path / "other")
+        train(recipe_from(None), sounds, TINY, tmp_path / "resumed", progress=stop)
+    train(recipe_from(None), sounds, TINY, tmp_path / "resumed")
+    train(recipe_from(None), sounds, replace(TINY, seed=1), tmp_path / "other")
     once, twice, resumed, other = (load_file(tmp_path / name / WEIGHTS) for name in ("once", "twice", "resumed", "other"))
     assert all(torch.equal(once[name], twice[name]) and torch.equal(once[name], resumed[name]) for name in once)
     assert not all(torch.equal(once[name], other[name]) for name in once)
@@ -110,20 +112,20 @@ def test_the_same_seed_gives_the_same_weights_and_a_resumed_run_too(tmp_path: Pa
 def test_the_best_epoch_is_kept_by_the_recordings_to_validate_on(tmp_path: Path) -> None:
     sounds, options = Sounds(clips(*"abc")), replace(TINY, validate=("b",), patience=1, epochs=6)
     curves: list[float] = []
-    train(sounds, options, tmp_path, progress=lambda _, __, precision: curves.append(precision))
+    train(recipe_from(None), sounds, options, tmp_path, progress=lambda _, __, precision: curves.append(precision))
     best = curves.index(max(curves))
     assert len(curves) in (best + 2, options.epochs)
     written = load_file(tmp_path / WEIGHTS)
-    again = train(sounds, options, tmp_path).state_dict()
+    again = train(recipe_from(None), sounds, options, tmp_path).state_dict()
     assert all(torch.equal(written[name], again[name]) for name in written)
 
 
 def test_a_folder_with_another_run_and_nothing_to_learn_from_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no call is left"):
-        train(Sounds(clips("c")), TINY, tmp_path)
+        train(recipe_from(None), Sounds(clips("c")), TINY, tmp_path)
     (tmp_path / CONFIG).write_text("{}")
     with pytest.raises(InputError, match="other options"):
-        train(Sounds(clips(*"abc")), TINY, tmp_path)
+        train(recipe_from(None), Sounds(clips(*"abc")), TINY, tmp_path)
 
 
 def manifest(folder: Path) -> Path:

@@ -1,0 +1,146 @@
+"""How each trainable detector learns: its network, its examples from the sounds, and what of it stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from detectors import orcahello_v1, starter
+from detectors.resnet import OrcaHelloNet
+from detectors.sounds import RATE, Wave, mix
+from detectors.training import Recipe, Sounds, Spans
+from detectors.weights import State, fill, read_weights
+from podcast.errors import InputError
+
+EXAMPLE_S = 10.0
+BODY = tuple(f"model.{name}" for name in ("conv1", "bn1", "layer1", "layer2", "layer3"))
+"""What fine-tuning of `orcahello-v1` leaves as it is: all but the last stage and the head."""
+
+
+def recipe_from(spec: str | None, *, all_layers: bool = False) -> Recipe:
+    """The recipe for `NAME[:WEIGHTS]`, which begins with these weights; a URI alone means weights of `starter`.
+
+    Without a spec `starter` is trained from nothing. Raises InputError for weights that do not fit.
+    """
+    name, _, weights = (spec or "").partition(":")
+    if name == orcahello_v1.NAME:
+        return _orcahello(weights, all_layers=all_layers)
+    if all_layers:
+        raise InputError(
+            f"--all-layers belongs to --from {orcahello_v1.NAME}:WEIGHTS; {starter.NAME} always learns in all layers"
+        )
+    if not spec:
+        return _starter(starter.StarterNet, "")
+    source = spec if name != starter.NAME else weights or str(starter.SHIPPED)
+    state, digest = read_weights(source, "", "")
+    return _starter(partial(_filled, starter.StarterNet, state, source), digest)
+
+
+def _starter(network: Callable[[], nn.Module], start: str) -> Recipe:
+    return Recipe(starter.NAME, network, _levels_example, _masked_levels, _level_logits, start=start)
+
+
+def _orcahello(weights: str, *, all_layers: bool) -> Recipe:
+    state, digest = orcahello_v1.read_own_weights(weights)
+    return Recipe(
+        orcahello_v1.NAME,
+        partial(_filled, OrcaHelloNet, state, weights),
+        _windows_example,
+        _masked_windows,
+        _window_logits,
+        frozen=() if all_layers else BODY,
+        start=digest,
+        call_weight=1.0,  # half of the windows hold a call, where a tenth of the frames do
+        batch=3,
+        checks=15,
+        learning_rate=1e-4,
+    )
+
+
+def _filled(kind: type[nn.Module], state: State, name: str) -> nn.Module:
+    network = kind()
+    fill(network, state, name)
+    return network
+
+
+def _level_logits(network: nn.Module, levels: Tensor) -> Tensor:
+    logits: Tensor = network(levels)
+    return logits
+
+
+def _window_logits(network: nn.Module, inputs: Tensor) -> Tensor:
+    """(examples, windows, 1, mels, frames) to (examples, windows): of two classes, a softmax is a sigmoid of the difference."""
+    logits: Tensor = network(inputs.flatten(0, 1))
+    return (logits[:, 1] - logits[:, 0]).view(inputs.shape[:2])
+
+
+def _levels_example(rng: np.random.Generator, sounds: Sounds) -> tuple[Tensor, Tensor]:
+    """Levels (2, spectra, 96) and the target of every 40 ms: 1 in a call, 0 outside, -1 within 60 ms of an edge."""
+    wave, spans = _sound(rng, sounds)
+    levels = starter.whitened(torch.from_numpy(wave.astype(np.float32)))
+    times = (np.arange(levels.shape[1] // starter.STRIDE) * starter.STRIDE + 0.5) * starter.HOP / RATE
+    target = np.zeros(len(times), np.float32)
+    for start, end in spans:
+        target[(times > start - 0.06) & (times < end + 0.06)] = -1
+    for start, end in spans:
+        target[(times > start + 0.06) & (times < end - 0.06)] = 1
+    return levels, torch.from_numpy(target)
+
+
+def _windows_example(rng: np.random.Generator, sounds: Sounds) -> tuple[Tensor, Tensor]:
+    """The windows that detection would take from 10 s, (4, 1, 256 mels, 312 frames), and their targets.
+
+    1 holds 0.3 s of a call or nearly all of a shorter one, 0 holds none, -1 only grazes one. The level is lowered by up to 12 dB,
+    since the loudest sound of a session, which is set to full scale, need not lie within these 10 s.
+    """
+    wave, spans = _sound(rng, sounds)
+    windows = orcahello_v1.cut_windows(orcahello_v1.prepare(wave[:, None], RATE)) * float(10 ** (-rng.uniform(0, 12) / 20))
+    targets = [_window_target(i * orcahello_v1.HOP / orcahello_v1.SAMPLE_RATE, spans) for i in range(len(windows))]
+    return orcahello_v1.spectrograms(windows), torch.tensor(targets)
+
+
+def _window_target(start_s: float, spans: Spans) -> float:
+    end_s = start_s + orcahello_v1.WINDOW / orcahello_v1.SAMPLE_RATE
+    inside = [(min(b, end_s) - max(a, start_s), b - a) for a, b in spans if b > start_s and a < end_s]
+    if any(part >= min(0.3, 0.9 * whole) for part, whole in inside):
+        return 1.0
+    return -1.0 if inside else 0.0
+
+
+def _sound(rng: np.random.Generator, sounds: Sounds) -> tuple[Wave, Spans]:
+    """10 s of a labelled recording or of a new mix, and the calls in it in seconds."""
+    if not sounds.labelled or (sounds.calls and rng.random() >= 0.5):
+        return mix(rng, EXAMPLE_S, sounds.calls, sounds.others, sounds.backgrounds, most_calls=4)
+    recording = sounds.labelled[int(rng.integers(len(sounds.labelled)))]
+    frames = round(EXAMPLE_S * RATE)
+    wave = np.pad(recording.wave, (0, max(0, frames - len(recording.wave))), mode="reflect")
+    first = int(rng.integers(len(wave) - frames + 1))
+    offset = first / RATE
+    return wave[first : first + frames], [
+        (a - offset, b - offset) for a, b in recording.spans if b > offset and a < offset + EXAMPLE_S
+    ]
+
+
+def _masked_levels(rng: np.random.Generator, levels: Tensor) -> Tensor:
+    """SpecAugment (Park et al. 2019): some bands and some moments of each example are set to the background's level."""
+    levels = levels * float(rng.uniform(0.8, 1.2))
+    for example in levels:
+        band, moment = int(rng.integers(levels.shape[3] - 12)), int(rng.integers(levels.shape[2] - 10))
+        example[:, :, band : band + int(rng.integers(12))] = 0
+        example[:, moment : moment + int(rng.integers(10))] = 0
+    return levels
+
+
+def _masked_windows(rng: np.random.Generator, inputs: Tensor) -> Tensor:
+    """The same for (examples, windows, 1, mels, frames) of decibels; the padding behind a window stays 0."""
+    inputs = inputs.clone()
+    frames = orcahello_v1.WINDOW // orcahello_v1.FFT_HOP + 1
+    for window in inputs.flatten(0, 2)[:, :, :frames]:
+        band, moment, level = int(rng.integers(256 - 24)), int(rng.integers(frames - 16)), window.mean()
+        window[band : band + int(rng.integers(24))] = level
+        window[:, moment : moment + int(rng.integers(16))] = level
+    return inputs
