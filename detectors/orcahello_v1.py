@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from detectors.base import CALL
-from detectors.resnet import OrcaHelloNet, folded
+from detectors.fused import for_inference
+from detectors.resnet import OrcaHelloNet
 from detectors.weights import State, fill, read_weights
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
@@ -47,7 +48,7 @@ class OrcaHelloV1:
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
         self.dtype, self.threshold = PRECISIONS[name], threshold
-        self.network = folded(network, self.dtype).to(self.device)
+        self.network = for_inference(network, self.dtype, self.device, (BATCH[self.device.type], 1, MELS, FRAMES))
         self.model_run = ModelRun("orcahello-v1", f"{weights_digest[:12]}-{name}-{threshold:g}")
 
     def detect(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[Detection]]:

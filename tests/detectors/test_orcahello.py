@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from detectors import load_detector
+from detectors.fused import FusedNet, for_inference
 from detectors.orcahello_v1 import OrcaHelloV1, cut_windows, prepare, spectrograms
 from detectors.resnet import OrcaHelloNet
 from detectors.weights import parse_weights
@@ -75,6 +76,21 @@ def test_a_recording_answers_alike_alone_and_in_company(data: Path, weights: Pat
     detector = load_detector(f"orcahello-v1:{weights}")
     recordings = [audio.read(str(data / "bouts" / name)) for name in ("someCalls.wav", "example.wav")]
     assert detector.detect(recordings) == [detector.detect([recording])[0] for recording in recordings]
+
+
+@pytest.mark.parametrize("batch", [4, 1])
+def test_the_fused_network_is_the_network(batch: int) -> None:
+    """Also for a last batch of another size than the weights are laid out for, and twice: it must not write over its input."""
+    torch.manual_seed(0)
+    network = OrcaHelloNet().eval()
+    fused = for_inference(network, torch.float32, torch.device("cpu"), (4, 1, 256, 312))
+    if not isinstance(fused, FusedNet):
+        pytest.skip("this processor takes the unfused network")
+    inputs = 20 * torch.randn(batch, 1, 256, 312).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        expected = network(inputs)
+        assert torch.allclose(fused(inputs), expected, rtol=1e-3, atol=1e-5)
+        assert torch.allclose(fused(inputs), expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("samples", [np.zeros((0, 1)), np.zeros((100, 2)), np.zeros((48_000 * 4, 1))])
