@@ -21,7 +21,7 @@ def main() -> None:
     """Print one JSON object a measure."""
     source = Path(os.environ.get("PODCAST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "hls"
     if not source.is_dir():
-        print(json.dumps({"name": "ray_two_workers_speedup", "value": None, "bar": 1.6, "holds": None, "skipped": "no archive"}))
+        print(json.dumps({"name": "ray_two_workers_speedup", "value": None, "bar": 1.6, "holds": False, "skipped": "no archive"}))
         return
     times: dict[int, list[float]] = {1: [], 2: []}
     digests = set()
