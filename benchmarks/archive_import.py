@@ -51,7 +51,8 @@ def serve(port: int) -> None:
 
 def main() -> None:
     """Print one JSON object a measure."""
-    from tests.cloud.emulators import free_port, running
+    from demo.servers import free_port
+    from tests.cloud.emulators import running
 
     source = Path(os.environ.get("PODCAST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "hls" / NODE / "hls"
     if not source.is_dir():

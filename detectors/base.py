@@ -8,9 +8,6 @@ from typing import Protocol
 from podcast.audio import Samples
 from podcast.model import Detection, ModelRun
 
-CALL = "Call"
-"""The label of every detection; `label_config.xml` has it."""
-
 
 class Detector(Protocol):
     """Finds orca calls in recordings. Has no HTTP and no files in it, and may be called from several threads."""

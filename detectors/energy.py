@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from detectors.base import CALL
 from detectors.events import EventRules, Strength, events, placed
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
-from podcast.model import Detection, ModelRun
+from podcast.model import CALL, Detection, ModelRun
 
 _REVISION = 1  # raised whenever the code below gives other detections for the same parameters
 _QUANTISATION = 1e-10  # about the variance of 16-bit rounding noise, full scale 1: quieter than this is silence

@@ -17,13 +17,12 @@ from scipy.signal import resample_poly
 from torch import Tensor
 from torch.nn import functional
 
-from detectors.base import CALL
 from detectors.fused import for_inference
 from detectors.resnet import OrcaHelloNet
 from detectors.weights import State, fill, read_weights
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
-from podcast.model import Detection, ModelRun, SoundEvent
+from podcast.model import CALL, Detection, ModelRun, SoundEvent
 
 SAMPLE_RATE = 20_000
 WINDOW, HOP = 3 * SAMPLE_RATE, 2 * SAMPLE_RATE

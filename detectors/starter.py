@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from detectors.base import CALL
 from detectors.events import EventRules, events, placed
 from detectors.sounds import RATE, at_training_rate
 from detectors.weights import fill, read_weights
 from podcast.audio import Samples
 from podcast.errors import InputError
-from podcast.model import Detection, ModelRun
+from podcast.model import CALL, Detection, ModelRun
 
 NAME = "starter"
 SHIPPED = Path(__file__).parent / "starter.safetensors"

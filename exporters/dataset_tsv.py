@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection
-from podcast import storage
+from exporters.selection import Selection, write_tables
 from podcast.errors import Refusal
 from podcast.model import Review, Session
 from podcast.report import Report
@@ -27,14 +24,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             if session.recording.start is None and parse_session_name(session.id).parent_start:
                 selection.report.warn("some sessions were imported without audio, so their own start is unknown: date is empty")
             spool.add(folder, session.id, list(rows(session, review)))
-        for folder, tables in spool.groups():
-            with storage.open_write(storage.join(folder, FILE)) as file:
-                text = io.TextIOWrapper(file, "utf-8", newline="")
-                writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-                writer.writerow(COLUMNS)
-                for table in tables:
-                    writer.writerows(table)
-                text.detach()
+        write_tables(spool, FILE, COLUMNS, "\t")
     return selection.report
 
 

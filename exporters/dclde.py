@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection
-from podcast import storage
+from exporters.selection import Selection, write_tables
 from podcast.errors import InputError, Refusal
 from podcast.model import Annotation, Certainty, Review, Session
 from podcast.report import Report
@@ -43,14 +40,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             except InputError as error:
                 selection.report.refuse(Refusal(f"session {session.id}", str(error)))
                 selection.report.counts["written"] -= 1
-        for folder, tables in spool.groups():
-            with storage.open_write(storage.join(folder, FILE)) as file:
-                text = io.TextIOWrapper(file, "utf-8", newline="")
-                writer = csv.writer(text, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                for table in tables:
-                    writer.writerows(table)
-                text.detach()
+        write_tables(spool, FILE, COLUMNS, ",")
     return selection.report
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from exporters.base import WriteOptions, chosen_reviews
@@ -74,6 +76,18 @@ class Selection:
         for uri in (storage.join(folder, SIDECAR) for folder in sorted(folders)):
             if storage.exists(uri):
                 storage.write(uri, b"")
+
+
+def write_tables(spool: Spool, name: str, columns: Sequence[str], delimiter: str) -> None:
+    """A table `name` in each folder that the spool has rows for: groups are folders, values are lists of rows."""
+    for folder, tables in spool.groups():
+        with storage.open_write(storage.join(folder, name)) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")
+            writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+            writer.writerow(columns)
+            for rows in tables:
+                writer.writerows(rows)
+            text.detach()
 
 
 def _held(review: Review) -> bool:

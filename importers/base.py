@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from podcast.errors import Refusal
 from podcast.model import Session
 
-DEFAULT_LABEL = "Call"
-
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:

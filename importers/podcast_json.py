@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from importers.base import DEFAULT_LABEL, ReadOptions
+from importers.base import ReadOptions
 from importers.recordings import AudioFolder
 from podcast import storage
 from podcast.errors import InputError, PodcastError, Refusal
 from podcast.model import (
+    CALL,
     Annotation,
     Certainty,
     Detection,
@@ -115,14 +116,14 @@ def to_session(
 
 
 def _annotation(number: int, box: Any) -> Annotation:
-    return Annotation(_event(number, box), DEFAULT_LABEL, Certainty.CERTAIN, "", Outcome.ADDED)
+    return Annotation(_event(number, box), CALL, Certainty.CERTAIN, "", Outcome.ADDED)
 
 
 def _detection(number: int, box: Any, run: ModelRun) -> Detection:
     event = _event(number, box)
     confidence = _number(box, "confidence", f"annotations[{number}]")
     try:
-        return Detection(event, DEFAULT_LABEL, confidence, run)
+        return Detection(event, CALL, confidence, run)
     except InputError as error:
         raise InputError(f"annotations[{number}]: {error}") from error
 

@@ -14,11 +14,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 
-from importers.base import DEFAULT_LABEL, ReadOptions
+from importers.base import ReadOptions
 from importers.recordings import AudioFolder
 from podcast import storage
 from podcast.errors import InputError, PodcastError, Refusal
-from podcast.model import Detection, ModelRun, Session, SoundEvent
+from podcast.model import CALL, Detection, ModelRun, Session, SoundEvent
 
 COLUMNS = ("wav_filename", "start_time_s", "duration_s", "confidence")
 WINDOW_THRESHOLD = 0.5
@@ -62,7 +62,7 @@ def _row(line: Mapping[str, str | None], options: ReadOptions, *, boxes: bool) -
         raise InputError("wav_filename is empty")
     version = (line.get("model_version") if boxes else options.model_version) or "predictions"
     if duration_s or start_s:
-        Detection(SoundEvent(start_s, start_s + duration_s), DEFAULT_LABEL, confidence, ModelRun.parse(version))
+        Detection(SoundEvent(start_s, start_s + duration_s), CALL, confidence, ModelRun.parse(version))
     return line["wav_filename"], start_s, duration_s, confidence, version
 
 
@@ -71,7 +71,7 @@ def _session(wav: str, rows: list[Row], options: ReadOptions, folder: AudioFolde
     recording, name = folder.recording(session_id, wav, options.source_guid)
     threshold = options.threshold if options.threshold is not None else 0.0 if boxes else WINDOW_THRESHOLD
     detections = [
-        Detection(SoundEvent(start_s, start_s + duration_s), DEFAULT_LABEL, confidence, ModelRun.parse(version))
+        Detection(SoundEvent(start_s, start_s + duration_s), CALL, confidence, ModelRun.parse(version))
         for _, start_s, duration_s, confidence, version in rows
         if duration_s and confidence >= threshold
     ]

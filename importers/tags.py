@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from importers.base import DEFAULT_LABEL
-from podcast.model import Certainty
+from podcast.model import CALL, Certainty
 
 TAGS_PATH = Path(__file__).with_name("tags.tsv")
 
@@ -33,12 +32,12 @@ def meaning(tag: str) -> Meaning:
     """The meaning of a tag; no tag at all means a call, which is all that the earlier rounds asked for."""
     plain = " ".join(tag.lower().split())
     if not plain:
-        return Meaning(DEFAULT_LABEL, Certainty.CERTAIN)
+        return Meaning(CALL, Certainty.CERTAIN)
     for pattern, row in _table():
         if match := pattern.fullmatch(plain):
             number = f"S{int(match[1]):02d}" if match.groups() else ""
             return Meaning(row["label"], Certainty(row["certainty"]), row["call_type"].replace("S#", number), row["note"])
-    return Meaning(DEFAULT_LABEL, Certainty.UNCERTAIN, note=f"tag: {tag.strip()}", known=False)
+    return Meaning(CALL, Certainty.UNCERTAIN, note=f"tag: {tag.strip()}", known=False)
 
 
 @cache

@@ -13,6 +13,9 @@ from enum import StrEnum
 
 from podcast.errors import InputError
 
+CALL = "Call"
+"""The label of an orca call, as `label_config.xml` means it: what detectors give and what sources without labels hold."""
+
 
 class ReviewState(StrEnum):
     """What people said of a session. Only `NO_CALLS` is a true negative."""

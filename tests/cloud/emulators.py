@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from demo.servers import free_port
 
 AZURITE = "azurite@3"
 ACCOUNT = "devstoreaccount1"
@@ -91,9 +92,3 @@ def running(command: list[str], health: str, timeout_s: float = 60) -> Iterator[
             process.kill()
             process.wait()
         complaints.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
