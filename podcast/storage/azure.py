@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from podcast.errors import InputError, NotFoundError, StorageError
-from podcast.storage.blobs import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TRIES, BlobStore, BrokenTransferError, Place, Stat
+from podcast.storage.blobs import (
+    CONNECT_TIMEOUT_S,
+    MAKING_CLIENT,
+    READ_TIMEOUT_S,
+    TRIES,
+    BlobStore,
+    BrokenTransferError,
+    Place,
+    Stat,
+)
 from podcast.storage.page import PageStorage
 
 if TYPE_CHECKING:
@@ -171,12 +180,9 @@ def _setting(*names: str) -> str:
 
 
 def _service(account_url: str) -> BlobServiceClient:
-    return _cached_service(
-        account_url,
-        _setting("AZURE_STORAGE_CONNECTION_STRING"),
-        _own_account(),
-        _setting("AZURE_STORAGE_KEY", "AZURE_BLOB_ACCOUNT_KEY"),
-    )
+    key = _setting("AZURE_STORAGE_KEY", "AZURE_BLOB_ACCOUNT_KEY")
+    with MAKING_CLIENT:
+        return _cached_service(account_url, _setting("AZURE_STORAGE_CONNECTION_STRING"), _own_account(), key)
 
 
 @lru_cache

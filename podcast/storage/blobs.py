@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,9 @@ READ_TIMEOUT_S = 30.0
 LISTINGS_AT_ONCE = 8
 MEMORY_BYTES = 2**25
 """What an upload holds in memory before it goes to a temporary file."""
+MAKING_CLIENT = threading.Lock()
+"""Held while an SDK's client is looked up or made: of threads that ask together, `lru_cache` alone lets each make its own, which
+costs a quarter of a second of processor time and a pool of connections a thread."""
 
 
 class BrokenTransferError(Exception):

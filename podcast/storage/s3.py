@@ -10,7 +10,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from podcast.errors import InputError, NotFoundError, StorageError
-from podcast.storage.blobs import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TRIES, BlobStore, BrokenTransferError, Place, Stat
+from podcast.storage.blobs import (
+    CONNECT_TIMEOUT_S,
+    MAKING_CLIENT,
+    READ_TIMEOUT_S,
+    TRIES,
+    BlobStore,
+    BrokenTransferError,
+    Place,
+    Stat,
+)
 from podcast.storage.page import PageStorage
 
 if TYPE_CHECKING:
@@ -118,7 +127,8 @@ class S3(BlobStore):
                 yield from (f"s3://{place.container}/{name}" for name in sorted(names + folders))
 
     def _client(self) -> S3Client:
-        return _client(self.endpoint, self.region, self.unsigned)
+        with MAKING_CLIENT:
+            return _client(self.endpoint, self.region, self.unsigned)
 
 
 @lru_cache

@@ -184,6 +184,18 @@ def test_many_files_come_in_order_and_errors_in_their_place(rig: Rig) -> None:
     assert [item for item in found if isinstance(item, bytes)] == [str(number).encode() for number in range(40) if number != 7]
 
 
+def test_threads_that_begin_together_share_one_client(rig: Rig) -> None:
+    if rig.kind == "local":
+        pytest.skip("needs no client")
+    cached = s3._client if rig.kind == "s3" else azure._cached_service
+    uris = [f"{rig.root}/{number}.txt" for number in range(storage.AT_ONCE)]
+    for uri in uris:
+        storage.write(uri, b"x")
+    cached.cache_clear()
+    assert list(storage.read_all(uris)) == [b"x"] * storage.AT_ONCE
+    assert cached.cache_info().misses == 1
+
+
 @pytest.mark.parametrize("call", [storage.read, lambda uri: storage.open_read(uri).close()])
 def test_a_missing_file(rig: Rig, call: object) -> None:
     uri = storage.join(rig.root, "nowhere.wav")
