@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +16,9 @@ from typing import Any
 
 from detectors.base import Load
 from importers.hls import SECOND, Archive, Block, Hole, plan
-from pipeline.engine import Engine, Known
+from pipeline.engine import AHEAD, Engine, Item, Known
 from pipeline.journal import Journal
-from pipeline.stages import CutBlock, CutStage, DetectStage, as_detection, kept_path
+from pipeline.stages import FETCHES, CutBlock, CutStage, DetectStage, as_detection, kept_path
 from podcast.errors import Refusal
 from podcast.model import ModelRun, Recording, Session
 from podcast.report import Report
@@ -93,7 +95,7 @@ def _cut(job: Job, engine: Engine, journal: Journal, note: Callable[[Hole | Refu
 
     stage = CutStage(job.archive, job.to, str(kept) if engine.keeps_segments else "")
     previous: tuple[str, ...] = ()
-    for block, fetched in engine.map(stage, items()):
+    for block, fetched in engine.map(stage, _fetched(stage, items()) if stage.kept else items()):
         if fetched and not block.conflicts:
             journal.put("cut", block.key, block.as_json())
         # The last segments may be needed by the next block.
@@ -101,6 +103,30 @@ def _cut(job: Job, engine: Engine, journal: Journal, note: Callable[[Hole | Refu
             kept_path(str(kept), uri).unlink(missing_ok=True)
         previous = fetched[-2:]
         yield block
+
+
+def _fetched(stage: CutStage, items: Iterable[tuple[Block, bool] | Known]) -> Iterator[tuple[Block, bool] | Known]:
+    """The items, each when its segments are kept; those of the next are fetched in the meantime."""
+    waiting: deque[tuple[tuple[Block, bool] | Known, list[Future[None]]]] = deque()
+    with ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch") as pool:
+        try:
+            for item in items:
+                segments = () if isinstance(item, Known) else item[0].segments
+                waiting.append((item, [pool.submit(stage.keep, segment.uri) for segment in segments]))
+                if len(waiting) > AHEAD:
+                    yield _complete(*waiting.popleft())
+            while waiting:
+                yield _complete(*waiting.popleft())
+        finally:
+            for _, futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+
+def _complete(item: Item, futures: list[Future[None]]) -> Item:
+    for future in futures:
+        future.result()
+    return item
 
 
 def _detected(

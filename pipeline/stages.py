@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -17,26 +18,27 @@ import soundfile
 
 from detectors.base import Detector, Load
 from importers.hls import SECOND, Archive, Block, Cut, Segment, needs
-from importers.hls_audio import DRIFT_US, Pcm, cut_session
+from importers.hls_audio import DRIFT_US, Packets, cut_session, take_apart
 from podcast import audio, storage
-from podcast.errors import NotFoundError, StorageError
+from podcast.errors import InputError, NotFoundError, PodcastError, StorageError
 from podcast.model import Detection, ModelRun, SoundEvent
 from podcast.times import node_name
 
 FETCHES = 16
 UPLOADS = 3
+Contents = Callable[[Iterable[str]], Iterator[bytes | StorageError]]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A session whose WAV is written: `start_us` is Unix time in microseconds."""
+    """A session whose WAV is written: `start_us` is Unix time in microseconds; `sha256` is the file's, once it is there."""
 
     session_id: str
     uri: str
     start_us: int
     frames: int
     sample_rate: int
-    sha256: str
+    sha256: str = ""
 
     @property
     def start(self) -> datetime:
@@ -71,10 +73,11 @@ class CutBlock:
 
 @dataclass(frozen=True)
 class CutStage:
-    """Fetches a block's segments in parallel, cuts its sessions, and writes them to the folder `to`.
+    """Cuts the sessions of a block and writes them to the folder `to`.
 
-    `kept` is a folder of this machine for segments that were fetched, so that an interrupted job does not fetch them twice;
-    empty: nothing is kept. An item is a block, and whether an earlier run had begun it: then its WAVs are taken as they are.
+    `kept` is a folder of this machine for segments that were fetched beforehand (`keep`), so that an interrupted job does not
+    fetch them twice; empty: nothing is kept, and the stage fetches in parallel by itself. An item is a
+    block, and whether an earlier run had begun it: then its WAVs are taken as they are.
     """
 
     archive: Archive
@@ -94,7 +97,7 @@ class CutStage:
                 sessions[cut.name] = [adopted]
             else:
                 todo.append(cut)
-        segments = _Segments(block.segments, todo, self._fetch)
+        segments = _Segments(block.segments, todo, self._contents)
         with ThreadPoolExecutor(UPLOADS, thread_name_prefix="write") as pool:
             uploads: list[tuple[Cut, Future[Written | str]]] = []
             for cut in todo:
@@ -102,19 +105,22 @@ class CutStage:
                 problems += [f"{cut.name}: {problem}" for problem in wrong]
                 for piece in pieces:
                     name = cut.name if piece.start_us == cut.start_us else _piece_name(block.node, piece.start_us)
-                    uploads.append((cut, pool.submit(self._write, name, piece.start_us, piece.samples, piece.sample_rate)))
+                    content = audio.wav_bytes(piece.samples, piece.sample_rate)
+                    written = Written(name, storage.join(self.to, f"{name}.wav"), piece.start_us, piece.frames, piece.sample_rate)
+                    uploads.append((cut, pool.submit(_write, written, content)))
                 if len(uploads) >= UPLOADS:
                     uploads[-UPLOADS][1].result()
             for cut, upload in uploads:
-                written = upload.result()
-                if isinstance(written, Written):
-                    sessions.setdefault(cut.name, []).append(written)
+                done = upload.result()
+                if isinstance(done, Written):
+                    sessions.setdefault(cut.name, []).append(done)
                 else:
-                    conflicts.append((cut.name, written))
+                    conflicts.append((cut.name, done))
         segments.close()
         ordered = tuple(item for cut in block.cuts for item in sessions.get(cut.name, ()))
-        done = CutBlock(block.key, block.node, ordered, tuple(problems), tuple(conflicts))
-        return done, tuple(segment.uri for segment in block.segments)
+        return CutBlock(block.key, block.node, ordered, tuple(problems), tuple(conflicts)), tuple(
+            segment.uri for segment in block.segments
+        )
 
     def _adopt(self, cut: Cut) -> Written | None:
         """The session that an interrupted run of the same job wrote whole, if its length is that of the cut."""
@@ -130,28 +136,38 @@ class CutStage:
             digest = hashlib.sha256(content).hexdigest()
             return Written(cut.name, uri, cut.start_us, sound.frames, sound.samplerate, digest)
 
-    def _write(self, name: str, start_us: int, samples: Pcm, sample_rate: int) -> Written | str:
-        """Write one WAV; a sentence if another file has its name already."""
-        uri = storage.join(self.to, f"{name}.wav")
-        file = io.BytesIO()
-        soundfile.write(file, samples, sample_rate, subtype="PCM_16", format="WAV")
-        content = file.getvalue()
-        if not storage.replace(uri, None, content) and storage.read(uri) != content:
-            return f"{uri} holds other audio; choose another folder for the audio"
-        return Written(name, uri, start_us, len(samples), sample_rate, hashlib.sha256(content).hexdigest())
-
-    def _fetch(self, uri: str) -> bytes:
-        if not self.kept:
-            return self.archive.store.read(uri, 0, None)
+    def keep(self, uri: str) -> None:
+        """Fetch a segment into `kept`, unless it is there. One that cannot be fetched is left to its cut, which says so."""
         path = kept_path(self.kept, uri)
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
+        if path.exists():
+            return
+        with suppress(StorageError):
             content = self.archive.store.read(uri, 0, None)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
-        return content
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                file.write(content)
+            Path(file.name).replace(path)
+
+    def _contents(self, uris: Iterable[str]) -> Iterator[bytes | StorageError]:
+        """Segments in order: those that are kept one after the other, since no thread is then in the decoder's way."""
+        if not self.kept:
+            return storage.read_all(uris, lambda uri: self.archive.store.read(uri, 0, None), FETCHES)
+        return map(self._kept, uris)
+
+    def _kept(self, uri: str) -> bytes | StorageError:
+        try:
+            return kept_path(self.kept, uri).read_bytes()
+        except FileNotFoundError:
+            try:
+                return self.archive.store.read(uri, 0, None)
+            except StorageError as error:
+                return error
+
+
+def _write(session: Written, content: bytes) -> Written | str:
+    """Write one WAV; a sentence if another file has its name already."""
+    if not storage.replace(session.uri, None, content) and storage.read(session.uri) != content:
+        return f"{session.uri} holds other audio; choose another folder for the audio"
+    return replace(session, sha256=hashlib.sha256(content).hexdigest())
 
 
 def kept_path(folder: str, uri: str) -> Path:
@@ -164,25 +180,31 @@ def _piece_name(node: str, start_us: int) -> str:
 
 
 class _Segments:
-    """A block's segments, fetched in parallel and in order, each held until the last cut that needs it is done."""
+    """A block's segments, fetched in parallel and in order, each taken apart once and held until the last cut that needs it."""
 
-    def __init__(self, segments: tuple[Segment, ...], cuts: list[Cut], fetch: Any) -> None:
+    def __init__(self, segments: tuple[Segment, ...], cuts: list[Cut], contents: Contents) -> None:
         self._needed = [item for item in segments if any(needs(cut, item) for cut in cuts)]
-        self._stream: Iterator[bytes | StorageError] = storage.read_all((item.uri for item in self._needed), fetch, FETCHES)
+        self._stream = contents(item.uri for item in self._needed)
         self._next = 0
-        self._held: dict[str, bytes | StorageError] = {}
+        self._held: dict[str, Packets | PodcastError] = {}
 
-    def take(self, segment: Segment) -> bytes:
-        """The bytes of a segment. Raises StorageError if it could not be fetched."""
+    def take(self, segment: Segment) -> Packets:
+        """The packets of a segment. Raises StorageError if it could not be fetched, InputError if it is damaged."""
         while segment.uri not in self._held:
             if len(self._held) > FETCHES:
                 del self._held[next(iter(self._held))]
-            self._held[self._needed[self._next].uri] = next(self._stream)
+            self._held[self._needed[self._next].uri] = self._packets(next(self._stream), self._needed[self._next].uri)
             self._next += 1
-        content = self._held[segment.uri]
-        if isinstance(content, StorageError):
-            raise content
-        return content
+        found = self._held[segment.uri]
+        if isinstance(found, PodcastError):
+            raise found
+        return found
+
+    def _packets(self, content: bytes | StorageError, uri: str) -> Packets | PodcastError:
+        try:
+            return content if isinstance(content, StorageError) else take_apart(content, uri)
+        except InputError as error:
+            return error
 
     def close(self) -> None:
         """Stop fetching."""

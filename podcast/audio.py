@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import wave
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -74,6 +76,18 @@ def write_wav(uri: str, samples: Samples, sample_rate: int) -> None:
     """Write 16-bit PCM; samples beyond full scale are clipped."""
     with storage.open_write(uri) as file:
         soundfile.write(file, samples, sample_rate, subtype="PCM_16", format="WAV")
+
+
+def wav_bytes(samples: npt.NDArray[np.int16], sample_rate: int) -> bytes:
+    """A whole 16-bit PCM WAV file of samples that are 16-bit already, shape (frames, channels)."""
+    file = io.BytesIO()
+    # Not soundfile: its many small writes make the buffer grow step by step, which costs more than decoding does.
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(samples.shape[1])
+        sound.setsampwidth(2)
+        sound.setframerate(sample_rate)
+        sound.writeframes(samples.data)
+    return file.getvalue()
 
 
 def sha256(file: BinaryIO) -> str:

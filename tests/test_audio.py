@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from podcast import audio
 from podcast.errors import InputError
@@ -32,3 +34,11 @@ def test_neighbouring_cuts_share_no_frame_and_lose_none() -> None:
 def test_a_cut_outside_the_recording_is_refused(start_s: float, end_s: float) -> None:
     with pytest.raises(InputError, match=r"outside a recording of 10\.000 s"):
         audio.cut(np.zeros((1000, 1), np.float32), 100, start_s, end_s)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_samples_of_16_bit_are_written_as_they_are(channels: int) -> None:
+    samples = np.random.default_rng(4).integers(-32768, 32767, (1001, channels), np.int16, endpoint=True)
+    with soundfile.SoundFile(io.BytesIO(audio.wav_bytes(samples, 44_100))) as sound:
+        assert (sound.samplerate, sound.format, sound.subtype) == (44_100, "WAV", "PCM_16")
+        assert np.array_equal(sound.read(dtype="int16", always_2d=True), samples)

@@ -6,12 +6,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from podcast.errors import NotFoundError, StorageError
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class Web:
@@ -41,6 +43,8 @@ class Web:
         return self.list_files(uri, "")
 
     def exists(self, uri: str) -> bool:
+        import httpx
+
         try:
             return httpx.head(uri, follow_redirects=True, timeout=self.TIMEOUT_S).is_success
         except httpx.HTTPError as error:
@@ -55,6 +59,9 @@ def download(
     Raises StorageError for an answer other than 2xx, for more than `max_bytes`, for a transfer that takes longer than
     `timeout_s` seconds, and, after three tries, for a connection that fails.
     """
+    # Imported here: it takes as long to load as numpy, and workers of the pipeline never need it.
+    import httpx
+
     try:
         for attempt in Retrying(
             retry=retry_if_exception_type(httpx.TransportError),
@@ -75,6 +82,8 @@ def download(
 def _download_once(
     uri: str, max_bytes: int, timeout_s: float, headers: dict[str, str] | None, client: httpx.Client | None
 ) -> BinaryIO:
+    import httpx
+
     stream = client.stream if client else httpx.stream
     file = tempfile.SpooledTemporaryFile(max_size=2**24)  # noqa: SIM115 (the caller closes it)
     deadline = time.monotonic() + timeout_s

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from importers import hls
 from importers.hls import Archive, Block, Hole, parse_playlist, plan
-from importers.hls_audio import Pcm, cut_session
+from importers.hls_audio import Packets, Pcm, cut_session, take_apart
 from pipeline.engine import LocalEngine
 from pipeline.job import Job, run
 from podcast import audio, storage
@@ -54,8 +54,8 @@ def truth(folder: int) -> Pcm:
 
 
 @cache
-def fetched(archive: Archive, uri: str) -> bytes:
-    return archive.store.read(uri, 0, None)
+def taken(archive: Archive, uri: str) -> Packets:
+    return take_apart(archive.store.read(uri, 0, None), uri)
 
 
 def at(seconds: float) -> datetime:
@@ -91,7 +91,7 @@ def test_every_window_is_cut_at_its_true_times(served: Archive, start_ms: int, l
         if not isinstance(block, Block):
             continue
         for cut in block.cuts:
-            pieces, problems = cut_session(cut, block.segments, lambda segment: fetched(served, segment.uri))
+            pieces, problems = cut_session(cut, block.segments, lambda segment: taken(served, segment.uri))
             assert not problems
             (piece,) = pieces
             folder = max(folder for folder in FOLDERS if folder + OFFSET_S <= piece.start_us / 1e6 + 0.001)
