@@ -6,6 +6,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from pipeline.engine import AHEAD, Known
@@ -15,7 +16,9 @@ ENV = {"OMP_NUM_THREADS": "1", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
 
 class RayEngine:
-    """Stages as Ray tasks, those with a model as actors that hold it. Work of a lost worker or node is done again by another.
+    """Stages as Ray tasks of one CPU each; where there are GPUs, those with a model as actors that hold it, one a GPU. Without
+    GPUs the processes of the tasks hold it, so that cutting and detecting share the CPUs. Work of a lost worker or node is done
+    again by another.
 
     `address` is a running cluster's; without one Ray starts here, with `workers` processes. Every node needs this project, the
     storage credentials, and WAVs at an address that all reach.
@@ -40,7 +43,8 @@ class RayEngine:
 
     def map(self, stage: Callable[[Any], Any], items: Iterable[Any], *, model: bool = False) -> Iterator[Any]:
         """See `Engine`."""
-        submit = self._actors(stage) if model else self._tasks(stage)
+        gpus = int(self._ray.cluster_resources().get("GPU", 0))
+        submit = self._actors(stage, gpus) if model and gpus else self._tasks(stage)
         waiting: deque[Any] = deque()
         try:
             for item in items:
@@ -58,15 +62,12 @@ class RayEngine:
         # A lost process is a fault of the machine, and its work is done again; what the stage raises is not.
         call = self._ray.remote(_call).options(num_cpus=1, max_retries=-1)
         shared = self._ray.put(stage)
-        return lambda item: call.remote(shared, item)
+        # In a list Ray leaves it a reference, and each process takes the stage out of it once.
+        return lambda item: call.remote([shared], item)
 
-    def _actors(self, stage: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        gpus = int(self._ray.cluster_resources().get("GPU", 0))
-        # Actors keep what they ask for until the end: a CPU each would leave none for the stage before.
-        needs = {"num_gpus": 1} if gpus else {"num_cpus": 0}
-        make = self._ray.remote(_Holder).options(**needs, max_restarts=-1, max_task_retries=-1, scheduling_strategy="SPREAD")
-        actors = [make.remote(stage) for _ in range(gpus or self.workers)]
-        turns = deque(actors)
+    def _actors(self, stage: Callable[[Any], Any], gpus: int) -> Callable[[Any], Any]:
+        make = self._ray.remote(_Holder).options(num_gpus=1, max_restarts=-1, max_task_retries=-1, scheduling_strategy="SPREAD")
+        turns = deque(make.remote(stage) for _ in range(gpus))
 
         def submit(item: Any) -> Any:
             turns.rotate(-1)
@@ -85,8 +86,16 @@ class RayEngine:
             raise PodcastError(f"the Ray cluster failed ({error}); run the same command again to go on") from error
 
 
-def _call(stage: Callable[[Any], Any], item: Any) -> Any:
-    return stage(item)
+def _call(shared: list[Any], item: Any) -> Any:
+    return _stage(shared[0])(item)
+
+
+@lru_cache(maxsize=4)
+def _stage(reference: Any) -> Any:
+    """A stage as this process holds it, with its model."""
+    import ray
+
+    return ray.get(reference)
 
 
 class _Holder:

@@ -67,6 +67,27 @@ def test_both_engines_keep_order_pass_known_results_and_raise_what_stages_raise(
                 list(engine.map(stages.fail, iter([1]), model=model))
 
 
+def test_a_model_is_held_by_an_actor_where_there_is_a_gpu(cluster: Any) -> None:
+    from pipeline.on_ray import RayEngine
+
+    node = cluster.add_node(num_cpus=1, num_gpus=1)  # Ray counts GPUs as it is told; the stage needs none.
+    cluster.wait_for_nodes()
+    try:
+        engine = RayEngine(cluster.address, workers=2)
+        made = list(engine.map(stages.Counting(), iter(range(20)), model=True))
+        assert made == [(number, True) for number in range(1, 21)]
+    finally:
+        cluster.remove_node(node)
+
+
+def test_a_process_loads_a_model_once(cluster: Any) -> None:
+    from pipeline.on_ray import RayEngine
+
+    calls = [number for number, _ in RayEngine(cluster.address, workers=1).map(stages.Counting(), iter(range(20)), model=True)]
+    # One process may be replaced by another, but does not begin anew with every item.
+    assert max(calls) > 5
+
+
 def test_neither_engine_runs_far_ahead(cluster: Any) -> None:
     from pipeline.on_ray import RayEngine
 
