@@ -72,7 +72,7 @@ def archive_options(command: Command) -> Command:
             show_default=True,
             help="hls: this machine's cores, or a Ray cluster.",
         ),
-        click.option("--candidates-only", is_flag=True, help="hls: import only sessions with a detection."),
+        click.option("--candidates-only", is_flag=True, help="hls: write and import only sessions with a detection."),
         click.option("--detector", metavar="NAME[:WEIGHTS]|none", help="hls: else ML_DETECTOR."),
         click.option("--session-length", type=click.IntRange(1, 3600), default=60, show_default=True, help="hls: in seconds."),
         click.option(

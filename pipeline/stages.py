@@ -8,17 +8,18 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from detectors.base import Detector, Load
 from importers.hls import SECOND, Archive, Block, Cut, Segment, needs
-from importers.hls_audio import DRIFT_US, Packets, cut_session, take_apart
+from importers.hls_audio import DRIFT_US, Packets, Pcm, cut_session, take_apart
 from podcast import audio, storage
 from podcast.errors import InputError, NotFoundError, PodcastError, StorageError
 from podcast.model import Detection, ModelRun, SoundEvent
@@ -53,13 +54,17 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class CutBlock:
-    """What became of a block: its sessions, in order, `problems` of the archive, and `conflicts` with files that are there."""
+    """What became of a block: its sessions, in order, `problems` of the archive, and `conflicts` with files that are there.
+
+    `passed_over_s` are the lengths, in seconds, of sessions that were cut and not written, since nothing was found in them.
+    """
 
     key: str
     node: str
     sessions: tuple[Written, ...]
     problems: tuple[str, ...] = ()
     conflicts: tuple[tuple[str, str], ...] = ()
+    passed_over_s: tuple[float, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For the journal."""
@@ -68,12 +73,31 @@ class CutBlock:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> CutBlock:
         """The inverse of `as_json`."""
-        return cls(value["key"], value["node"], tuple(Written(**item) for item in value["sessions"]), tuple(value["problems"]))
+        sessions = tuple(Written(**item) for item in value["sessions"])
+        return cls(value["key"], value["node"], sessions, tuple(value["problems"]), (), tuple(value["passed_over_s"]))
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Whether a detector finds something of a confidence of at least `threshold` in a session."""
+
+    load: Load
+    threshold: float
+
+    def __call__(self, samples: Pcm, sample_rate: int) -> bool:
+        """The same answer as for the WAV that would be written."""
+        found = self.detector.detect([(samples.astype(np.float32) * np.float32(1 / 32768), sample_rate)])[0]
+        return any(item.confidence >= self.threshold for item in found)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """Loaded when the first session comes, once a worker."""
+        return self.load()
 
 
 @dataclass(frozen=True)
 class CutStage:
-    """Cuts the sessions of a block and writes them to the folder `to`.
+    """Cuts the sessions of a block and writes them, those alone that pass the `screen` if there is one, to the folder `to`.
 
     `kept` is a folder of this machine for segments that were fetched beforehand (`keep`), so that an interrupted job does not
     fetch them twice; empty: nothing is kept, and the stage fetches in parallel by itself. An item is a
@@ -83,6 +107,7 @@ class CutStage:
     archive: Archive
     to: str
     kept: str = ""
+    screen: Screen | None = None
 
     def __call__(self, item: tuple[Block, bool]) -> tuple[CutBlock, tuple[str, ...]]:
         """Cut one block; gives the segments that it needed as well. Raises StorageError if archive or destination fails."""
@@ -90,6 +115,7 @@ class CutStage:
         sessions: dict[str, list[Written]] = {}
         problems: list[str] = []
         conflicts: list[tuple[str, str]] = []
+        passed_over_s: list[float] = []
         todo = []
         for cut in block.cuts:
             adopted = self._adopt(cut) if begun else None
@@ -105,8 +131,12 @@ class CutStage:
                 problems += [f"{cut.name}: {problem}" for problem in wrong]
                 for piece in pieces:
                     name = cut.name if piece.start_us == cut.start_us else _piece_name(block.node, piece.start_us)
-                    content = audio.wav_bytes(piece.samples, piece.sample_rate)
                     written = Written(name, storage.join(self.to, f"{name}.wav"), piece.start_us, piece.frames, piece.sample_rate)
+                    samples = piece.samples
+                    if self.screen and not self.screen(samples, piece.sample_rate):
+                        passed_over_s.append(written.duration_s)
+                        continue
+                    content = audio.wav_bytes(samples, piece.sample_rate)
                     uploads.append((cut, pool.submit(_write, written, content)))
                 if len(uploads) >= UPLOADS:
                     uploads[-UPLOADS][1].result()
@@ -118,9 +148,8 @@ class CutStage:
                     conflicts.append((cut.name, done))
         segments.close()
         ordered = tuple(item for cut in block.cuts for item in sessions.get(cut.name, ()))
-        return CutBlock(block.key, block.node, ordered, tuple(problems), tuple(conflicts)), tuple(
-            segment.uri for segment in block.segments
-        )
+        became = CutBlock(block.key, block.node, ordered, tuple(problems), tuple(conflicts), tuple(passed_over_s))
+        return became, tuple(segment.uri for segment in block.segments)
 
     def _adopt(self, cut: Cut) -> Written | None:
         """The session that an interrupted run of the same job wrote whole, if its length is that of the cut."""
@@ -214,20 +243,20 @@ class _Segments:
 
 @dataclass(frozen=True)
 class DetectStage:
-    """Runs a detector over the sessions of a block. An item is a CutBlock; the result names it and lists, session by session,
+    """Runs a detector over the sessions of a block. An item is a CutBlock; the result has a list for each session, by its id:
     `[start_s, end_s, low_hz, high_hz, label, confidence]` in time order."""
 
     load: Load
-    options: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, block: CutBlock) -> list[list[list[Any]]]:
+    def __call__(self, block: CutBlock) -> dict[str, list[list[Any]]]:
         """Detect in one block. Raises StorageError if a WAV cannot be read."""
-        return [[_as_row(found) for found in self.detector.detect([audio.read(written.uri)])[0]] for written in block.sessions]
+        answers = ((session.session_id, self.detector.detect([audio.read(session.uri)])[0]) for session in block.sessions)
+        return {session_id: [_as_row(found) for found in detections] for session_id, detections in answers}
 
     @cached_property
     def detector(self) -> Detector:
         """Loaded when the first block comes, once a worker."""
-        return self.load(**self.options)
+        return self.load()
 
 
 def _as_row(found: Detection) -> list[Any]:

@@ -237,6 +237,41 @@ def test_the_threshold_chooses_candidates_without_detecting_again(served: Archiv
     assert sum(not item.detections for item in kept if isinstance(item, Session)) == 3
 
 
+def test_candidates_alone_are_written_and_a_lower_threshold_adds_to_them(served: Archive, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    everything = [
+        item for item in run(job(served, whole, load=fake_detector.load), LocalEngine(1), Report()) if isinstance(item, Session)
+    ]
+    loudest = sorted(everything, key=lambda item: -item.detections[0].confidence)
+    for count in (2, 4):
+        threshold = loudest[count - 1].detections[0].confidence
+        chosen = job(served, tmp_path, load=fake_detector.load, threshold=threshold, candidates_only=True)
+        for engine in (LocalEngine(2), LocalEngine(1)):
+            notes, seconds = Report(), list[float]()
+            found = list(run(chosen, engine, notes, seconds.append))
+            expected = [item for item in everything if item in loudest[:count]]
+            assert [item.id for item in found if isinstance(item, Session)] == [item.id for item in expected]
+            assert [item.detections for item in found if isinstance(item, Session)] == [item.detections for item in expected]
+            assert wavs(tmp_path) == {
+                name: content for name, content in wavs(whole).items() if name[:-4] in {x.id for x in expected}
+            }
+            assert notes.counts["sessions without a candidate"] == 6 - count
+            assert sum(seconds) == pytest.approx(279.06, abs=0.01)
+    # The same folder for all sessions: those that are there are taken as they are.
+    assert list(map(id_of, run(replace(chosen, candidates_only=False), LocalEngine(1), Report()))) == list(map(id_of, everything))
+    assert wavs(tmp_path) == wavs(whole)
+
+
+def test_candidates_need_a_detector(served: Archive, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a detector"):
+        list(run(job(served, tmp_path, candidates_only=True), LocalEngine(1), Report()))
+
+
+def id_of(item: Session | Refusal) -> str:
+    assert isinstance(item, Session)
+    return item.id
+
+
 def test_a_missing_and_a_damaged_segment_make_holes(local_archive: Path, tmp_path: Path) -> None:
     base = local_archive / NODE / "hls" / str(FOLDERS[0])
     (base / "live007.ts").unlink()
