@@ -124,24 +124,27 @@ def _cut(
 
 def _fetched(stage: CutStage, items: Iterable[tuple[Block, bool] | Known]) -> Iterator[tuple[Block, bool] | Known]:
     """The items, each when its segments are kept; those of the next are fetched in the meantime."""
-    waiting: deque[tuple[tuple[Block, bool] | Known, list[Future[None]]]] = deque()
+    waiting: deque[tuple[tuple[Block, bool] | Known, dict[str, Future[None]]]] = deque()
+    fetches: dict[str, Future[None]] = {}
     with ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch") as pool:
         try:
             for item in items:
-                segments = () if isinstance(item, Known) else item[0].segments
-                waiting.append((item, [pool.submit(stage.keep, segment.uri) for segment in segments]))
+                uris = [] if isinstance(item, Known) else [segment.uri for segment in item[0].segments]
+                # A block shares segments with the one before it.
+                fetches = {uri: fetches.get(uri) or pool.submit(stage.keep, uri) for uri in uris}
+                waiting.append((item, fetches))
                 if len(waiting) > AHEAD:
                     yield _complete(*waiting.popleft())
             while waiting:
                 yield _complete(*waiting.popleft())
         finally:
             for _, futures in waiting:
-                for future in futures:
+                for future in futures.values():
                     future.cancel()
 
 
-def _complete(item: Item, futures: list[Future[None]]) -> Item:
-    for future in futures:
+def _complete(item: Item, futures: dict[str, Future[None]]) -> Item:
+    for future in futures.values():
         future.result()
     return item
 

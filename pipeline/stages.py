@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -100,8 +98,8 @@ class CutStage:
     """Cuts the sessions of a block and writes them, those alone that pass the `screen` if there is one, to the folder `to`.
 
     `kept` is a folder of this machine for segments that were fetched beforehand (`keep`), so that an interrupted job does not
-    fetch them twice; empty: nothing is kept, and the stage fetches in parallel by itself. An item is a
-    block, and whether an earlier run had begun it: then its WAVs are taken as they are.
+    fetch them twice; empty: nothing is kept, and the stage fetches in parallel by itself. An item is a block, and whether an
+    earlier run had begun it: then its WAVs are taken as they are.
     """
 
     archive: Archive
@@ -112,17 +110,11 @@ class CutStage:
     def __call__(self, item: tuple[Block, bool]) -> tuple[CutBlock, tuple[str, ...]]:
         """Cut one block; gives the segments that it needed as well. Raises StorageError if archive or destination fails."""
         block, begun = item
-        sessions: dict[str, list[Written]] = {}
+        sessions = {cut.name: [adopted] for cut in block.cuts if begun and (adopted := self._adopt(cut))}
+        todo = [cut for cut in block.cuts if cut.name not in sessions]
         problems: list[str] = []
         conflicts: list[tuple[str, str]] = []
         passed_over_s: list[float] = []
-        todo = []
-        for cut in block.cuts:
-            adopted = self._adopt(cut) if begun else None
-            if adopted:
-                sessions[cut.name] = [adopted]
-            else:
-                todo.append(cut)
         segments = _Segments(block.segments, todo, self._contents)
         with ThreadPoolExecutor(UPLOADS, thread_name_prefix="write") as pool:
             uploads: list[tuple[Cut, Future[Written | str]]] = []
@@ -166,15 +158,18 @@ class CutStage:
             return Written(cut.name, uri, cut.start_us, sound.frames, sound.samplerate, digest)
 
     def keep(self, uri: str) -> None:
-        """Fetch a segment into `kept`, unless it is there. One that cannot be fetched is left to its cut, which says so."""
+        """Fetch a segment into `kept`, unless it is there. One that cannot be fetched is left to its cut, which says so.
+
+        Raises StorageError if it cannot be kept: the disk is full.
+        """
         path = kept_path(self.kept, uri)
         if path.exists():
             return
-        with suppress(StorageError):
+        try:
             content = self.archive.store.read(uri, 0, None)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(path)
+        except StorageError:
+            return
+        storage.write(str(path), content)
 
     def _contents(self, uris: Iterable[str]) -> Iterator[bytes | StorageError]:
         """Segments in order: those that are kept one after the other, since no thread is then in the decoder's way."""

@@ -216,6 +216,15 @@ def test_a_job_writes_wavs_and_gives_sessions(served: Archive, tmp_path: Path, s
     assert sum(seconds) == pytest.approx(279.06, abs=0.01)
 
 
+def test_blocks_that_share_a_segment_fetch_it_once(served: Archive, tmp_path: Path, s3_proxy: Proxy) -> None:
+    s3_proxy.log.clear()
+    sessions = list(run(job(served, tmp_path, session_s=4), LocalEngine(2), Report()))
+    assert len(sessions) > 60
+    fetched = Counter(path for method, path in s3_proxy.log if method == "GET" and path.endswith(".ts"))
+    assert len(fetched) == 29
+    assert set(fetched.values()) == {1}
+
+
 def test_done_again_nothing_is_fetched_or_cut(served: Archive, tmp_path: Path, s3_proxy: Proxy) -> None:
     first = list(run(job(served, tmp_path), LocalEngine(1), Report()))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "wav").iterdir()}
