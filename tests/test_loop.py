@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 from cli.main import cli
 from demo.servers import free_port
 from podcast.labelstudio.client import Server
+from podcast.labelstudio.cloud import audio_problem
 from podcast.labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from podcast.labelstudio.sync import Target, sync
 from podcast.model import Recording, Session
@@ -103,7 +104,7 @@ def test_the_real_load_file_comes_back_to_the_millisecond(
     assert written["uri"].startswith("https://podcaststorage.blob.core.windows.net/")
     # The page can play it: Label Studio serves ranges of the file.
     ((_, data),) = studio.server.tasks(project)
-    assert studio.server.reaches_audio(data["audio"])
+    assert audio_problem(studio.server, project, data["audio"]) == ""
 
 
 def test_the_second_run_writes_nothing(podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
@@ -256,7 +257,9 @@ def test_a_file_that_is_no_export(podcast: Podcast, tmp_path: Path, content: str
 
 
 def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
-    podcast("import", load_file(tmp_path), "--round", round_name)
+    folder = studio.audio / round_name
+    write_noise(folder / f"{NAME}.wav")
+    podcast("import", load_file(tmp_path), "--round", round_name, "--audio", folder)
     project = project_of(studio, round_name)
     submit_unchanged(studio.server, project)
     (row,) = [row for row in json.loads(podcast("rounds", "--json").stdout)["rounds"] if row["round"] == round_name]
@@ -268,8 +271,10 @@ def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: st
     ((number, data),) = studio.server.tasks(project)
     studio.server.import_tasks(project, [{"data": data}])
     studio.server.sdk.predictions.create(task=number, result=[])
+    (folder / f"{NAME}.wav").unlink()
     result = podcast("doctor", "--round", round_name)
     assert result.exit_code == 1
+    assert f"MEND  round {round_name}: audio: {data['audio']} a ranged request is answered with 404" in result.stdout
     assert f"1 of them twice: {NAME}" in result.stdout and "undefined: 1" in result.stdout
     result = podcast("import", load_file(tmp_path), "--round", round_name)
     assert result.exit_code == 2 and f"holds session '{NAME}' twice" in result.stderr

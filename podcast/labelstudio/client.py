@@ -210,12 +210,6 @@ class Server:
         everything = {"selectedItems": {"all": True, "excluded": []}}
         self._post(f"/api/dm/actions?id=retrieve_tasks_predictions&project={project_id}", everything)
 
-    def reaches_audio(self, address: str) -> bool:
-        """Whether the page will get the audio: Label Studio answers a ranged request for it with 206."""
-        with self._clear_errors():
-            answer = self.http.get(address, headers={**self._headers(), "Range": "bytes=0-1"})
-        return answer.status_code == httpx.codes.PARTIAL_CONTENT
-
     def open_audio(self, address: str, *, max_bytes: int, timeout_s: float) -> BinaryIO:
         """Audio that Label Studio serves itself (local files, uploads), with this account's rights."""
         return storage.download(

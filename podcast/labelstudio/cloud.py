@@ -1,4 +1,4 @@
-"""Audio in the cloud: the storage objects through which Label Studio's page plays it, and whether it does."""
+"""The storage objects through which Label Studio's page plays audio in the cloud, and whether the page gets audio at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from podcast.labelstudio.client import LOCAL_FILES, Server
+from podcast.labelstudio.client import Server
 from podcast.storage import PageStorage
 
 PRESIGN_MINUTES = 60
@@ -42,7 +42,7 @@ def ensure_cloud_storage(server: Server, project_id: int, place: PageStorage, *,
 
 def audio_problem(server: Server, project_id: int, address: str) -> str:
     """Why a browser will not get the audio at a task's address; empty if it answers a ranged request as a browser needs it."""
-    own = address.startswith(LOCAL_FILES)
+    own = address.startswith("/data/")
     if address.startswith(("s3://", "azure-blob://")):
         path = f"/projects/{project_id}/resolve/"
         params = {"fileuri": base64.urlsafe_b64encode(address.encode()).decode()}

@@ -9,11 +9,22 @@ from typing import Any
 
 from podcast.errors import PodcastError
 from podcast.labelstudio.client import Server
+from podcast.labelstudio.cloud import audio_problem
 from podcast.labelstudio.labels import LabelConfig
 
 Json = dict[str, Any]
 
 TESTED_VERSION = "1.23.2"
+MEND_CLOUD = "import once more, which makes the storage object; its credentials must read the file (docs/storage.md)"
+MEND_WEB = "the file must be public, and its server must allow other origins and ranges (docs/storage.md)"
+MEND_AUDIO = {
+    "": "set LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED and _DOCUMENT_ROOT where Label Studio runs; import once more",
+    "s3:": MEND_CLOUD,
+    "azure-blob:": MEND_CLOUD,
+    "http:": MEND_WEB,
+    "https:": MEND_WEB,
+}
+"""By the beginning of an address; those of Label Studio itself begin with a slash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +56,17 @@ def examine_round(server: Server, project: Json) -> Iterator[Finding]:
     except PodcastError as error:
         yield Finding(f"{name}: page", False, str(error), "paste label_config.xml into Settings, Labeling Interface")
     sessions: Counter[str] = Counter()
-    sample = ""
+    samples: dict[str, str] = {}
     for _, data in server.tasks(number):
         sessions[str(data.get("session_id", ""))] += 1
-        sample = sample or str(data.get("audio", ""))
+        address = str(data.get("audio", ""))
+        samples.setdefault("/".join(address.split("/")[:3]), address)
     yield from _tasks(name, sessions)
     yield from _predictions(name, server, number)
-    if sample.startswith("/data/"):
-        good = server.reaches_audio(sample)
-        mend = "set LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED and _DOCUMENT_ROOT where Label Studio runs; import once more"
-        yield Finding(
-            f"{name}: audio", good, f"{sample} {'plays' if good else 'is not served with ranges'}", "" if good else mend
-        )
+    for place, address in samples.items():
+        problem = audio_problem(server, number, address)
+        detail = f"{address} {problem or 'plays'}"
+        yield Finding(f"{name}: audio", not problem, detail, MEND_AUDIO.get(place.partition("/")[0], "") if problem else "")
     for backend in server.ml_backends(number):
         good = backend["state"] == "CO"
         detail = f"{backend['url']} {'connected' if good else backend.get('error_message') or 'not connected'}"

@@ -83,6 +83,12 @@ def test_audio_from_the_cloud_reaches_the_page(
     (stored,) = listed.list(project=done["project"])
     assert stored.last_sync is None
     assert stored.presign == (way == "--presign")
+    # What the doctor sees is what the browser gets.
+    assert podcast(studio, "doctor", "--round", round_name).exit_code == 0
+    listed.delete(stored.id)
+    sick = podcast(studio, "doctor", "--round", round_name)
+    assert sick.exit_code == 1
+    assert "import once more, which makes the storage object" in sick.stdout
 
 
 def test_an_address_that_browsers_refuse_is_told(studio: LabelStudio, azure_container: str, azure_proxy: Proxy) -> None:
