@@ -20,8 +20,9 @@ from podcast.settings import Settings
 class AudioSource:
     """Opens task audio. Local files are read directly where Label Studio's root is on this machine, else through its server.
 
-    Web addresses are fetched without credentials, and only from public hosts: anyone who may add a task could otherwise make
-    this server ask its own network.
+    Clouds are read with this process's own credentials, web addresses of its own Azure account among them. Other web addresses
+    are fetched without, and only from public hosts: anyone who may add a task could otherwise make this server ask its own
+    network.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,6 +42,8 @@ class AudioSource:
             return self._local(parse_qs(urlsplit(address).query).get("d", [""])[0], self._root)
         if address.startswith("/data/"):
             return self._server.open_audio(address, max_bytes=max_bytes, timeout_s=timeout_s)
+        if address.startswith(("http://", "https://")):
+            address = storage.page_address(address)
         scheme = urlsplit(address).scheme
         if scheme in ("http", "https"):
             return storage.download(address, max_bytes=max_bytes, timeout_s=timeout_s, client=self._web)

@@ -12,11 +12,15 @@ from azure.storage.blob import BlobServiceClient
 from click.testing import CliRunner, Result
 
 from cli.main import cli
+from ml_backend.audio import AudioSource
 from podcast import storage
+from podcast.errors import InputError
 from podcast.labelstudio.cloud import audio_problem, ensure_cloud_storage
 from podcast.labelstudio.labels import LabelConfig
 from podcast.model import Round
+from podcast.settings import Settings
 from tests.cloud.archive import NODE, archive_folder
+from tests.cloud.conftest import Rig
 from tests.cloud.emulators import ACCOUNT
 from tests.cloud.proxy import Proxy
 from tests.conftest import LabelStudio, write_noise
@@ -89,6 +93,17 @@ def test_audio_from_the_cloud_reaches_the_page(
     sick = podcast(studio, "doctor", "--round", round_name)
     assert sick.exit_code == 1
     assert "import once more, which makes the storage object" in sick.stdout
+
+
+def test_the_ml_backend_reads_private_clouds_by_every_address(rig: Rig) -> None:
+    uri = storage.join(rig.root, "ü call.wav")
+    storage.write(uri, b"whale")
+    if rig.kind == "local":
+        with pytest.raises(InputError, match="document root"):
+            AudioSource(Settings()).open(uri)
+        return
+    with AudioSource(Settings()).open(uri) as file:
+        assert file.read() == b"whale"
 
 
 def test_an_address_that_browsers_refuse_is_told(studio: LabelStudio, azure_container: str, azure_proxy: Proxy) -> None:
