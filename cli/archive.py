@@ -150,7 +150,10 @@ def archive_sessions(
 
 
 def windows_of(node: str, options: ArchiveOptions) -> tuple[list[Window], list[Refusal]]:
-    """The windows to import, and entries of --windows that are none. Raises InputError if none is named."""
+    """The windows to import, and entries of --windows that are none. Raises InputError if none is named, or for options that
+    contradict each other."""
+    if options.candidates_only and options.detector == NO_DETECTOR:
+        raise InputError("--candidates-only needs a detector, and --detector none names none")
     if options.windows:
         if options.start or options.end:
             raise InputError("name --start and --end, or --windows, not both")

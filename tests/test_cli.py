@@ -65,6 +65,8 @@ def test_commands_in_the_readme_exist() -> None:
         (["export", "--to", "out", "--round", "r", "--file", "f"], "name either --round or --file"),
         (["rounds"], "LABEL_STUDIO_API_KEY"),
         (["import", "x.json", "--round", "r"], "x.json: there is no such file"),
+        (["import", "hls://x", "--round", "r"], "needs hls://NODE with --start and --end, or --windows"),
+        (["import", "hls://x", "--round", "r", "--candidates-only", "--detector", "none"], "--candidates-only needs a detector"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_is_wrong(
