@@ -14,7 +14,7 @@ from cli.sources import read_source, source_options
 from podcast import storage
 from podcast.errors import InputError, PodcastError, Refusal
 from podcast.labelstudio.client import LOCAL_FILES, Server, audio_address
-from podcast.labelstudio.cloud import audio_problem, ensure_cloud_storage
+from podcast.labelstudio.cloud import audio_place, audio_problem, ensure_cloud_storage
 from podcast.labelstudio.labels import LabelConfig
 from podcast.labelstudio.sync import Target, sync
 from podcast.model import Round, Session
@@ -49,7 +49,7 @@ class _Audio:
             self.folders.add(self._root / path.resolve().relative_to(self._root).parts[0])
         elif path is None and (cloud := storage.page_storage(uri)):
             self.clouds.add(cloud)
-        self.samples.setdefault("/".join(address.split("/")[:3]), address)
+        self.samples.setdefault(audio_place(address), address)
         return address
 
 

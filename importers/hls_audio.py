@@ -120,10 +120,10 @@ class _Decoder:
             self._codec = cast(AudioCodecContext, AudioCodecContext.create(segment_packets.codec, "r"))
         self.end_us = segment.end_us
         lengths, rate = segment_packets.lengths, segment_packets.sample_rate
-        total = sum(lengths)
+        starts = [0, *itertools.accumulate(lengths)]
+        total = starts[-1]
         first, last = _position(cut.start_us, segment, rate, total), _position(cut.end_us, segment, rate, total)
         begin = first - round(PRIME_US * rate / SECOND)
-        starts = [0, *itertools.accumulate(lengths)]
         # The packets that hold any sample from `begin` to `last`.
         needed = slice(max(0, bisect.bisect_right(starts, begin) - 1), bisect.bisect_left(starts, last))
         try:

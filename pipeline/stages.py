@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -25,7 +26,6 @@ from podcast.times import node_name
 
 FETCHES = 16
 UPLOADS = 3
-Contents = Callable[[Iterable[str]], Iterator[bytes | StorageError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +76,27 @@ class CutBlock:
 
 
 @dataclass(frozen=True)
-class Screen:
-    """Whether a detector finds something of a confidence of at least `threshold` in a session."""
+class _Detecting:
+    """What holds a detector."""
 
     load: Load
+
+    @cached_property
+    def detector(self) -> Detector:
+        """Loaded when the first session comes, once a worker."""
+        return self.load()
+
+
+@dataclass(frozen=True)
+class Screen(_Detecting):
+    """Whether a detector finds something of a confidence of at least `threshold` in a session."""
+
     threshold: float
 
     def __call__(self, samples: Pcm, sample_rate: int) -> bool:
         """The same answer as for the WAV that would be written."""
         found = self.detector.detect([(samples.astype(np.float32) * np.float32(1 / 32768), sample_rate)])[0]
         return any(item.confidence >= self.threshold for item in found)
-
-    @cached_property
-    def detector(self) -> Detector:
-        """Loaded when the first session comes, once a worker."""
-        return self.load()
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,9 @@ class CutStage:
         problems: list[str] = []
         conflicts: list[tuple[str, str]] = []
         passed_over_s: list[float] = []
-        segments = _Segments(block.segments, todo, self._contents)
-        with ThreadPoolExecutor(UPLOADS, thread_name_prefix="write") as pool:
+        needed = [item.uri for item in block.segments if any(needs(cut, item) for cut in todo)]
+        with closing(self._contents(needed)) as contents, ThreadPoolExecutor(UPLOADS, thread_name_prefix="write") as pool:
+            segments = _Segments(zip(needed, contents, strict=True))
             uploads: list[tuple[Cut, Future[Written | str]]] = []
             for cut in todo:
                 pieces, wrong = cut_session(cut, block.segments, segments.take)
@@ -138,7 +145,6 @@ class CutStage:
                     sessions.setdefault(cut.name, []).append(done)
                 else:
                     conflicts.append((cut.name, done))
-        segments.close()
         ordered = tuple(item for cut in block.cuts for item in sessions.get(cut.name, ()))
         became = CutBlock(block.key, block.node, ordered, tuple(problems), tuple(conflicts), tuple(passed_over_s))
         return became, tuple(segment.uri for segment in block.segments)
@@ -166,25 +172,26 @@ class CutStage:
         if path.exists():
             return
         try:
-            content = self.archive.store.read(uri, 0, None)
+            content = self._fetch(uri)
         except StorageError:
             return
         storage.write(str(path), content)
 
-    def _contents(self, uris: Iterable[str]) -> Iterator[bytes | StorageError]:
+    def _contents(self, uris: Iterable[str]) -> Generator[bytes | StorageError, None, None]:
         """Segments in order: those that are kept one after the other, since no thread is then in the decoder's way."""
-        if not self.kept:
-            return storage.read_all(uris, lambda uri: self.archive.store.read(uri, 0, None), FETCHES)
-        return map(self._kept, uris)
+        yield from map(self._kept, uris) if self.kept else storage.read_all(uris, self._fetch, FETCHES)
 
     def _kept(self, uri: str) -> bytes | StorageError:
         try:
             return kept_path(self.kept, uri).read_bytes()
         except FileNotFoundError:
             try:
-                return self.archive.store.read(uri, 0, None)
+                return self._fetch(uri)
             except StorageError as error:
                 return error
+
+    def _fetch(self, uri: str) -> bytes:
+        return self.archive.store.read(uri, 0, None)
 
 
 def _write(session: Written, content: bytes) -> Written | str:
@@ -204,12 +211,10 @@ def _piece_name(node: str, start_us: int) -> str:
 
 
 class _Segments:
-    """A block's segments, fetched in parallel and in order, each taken apart once and held until the last cut that needs it."""
+    """A block's segments, by their addresses and in order, each taken apart once and held until the last cut that needs it."""
 
-    def __init__(self, segments: tuple[Segment, ...], cuts: list[Cut], contents: Contents) -> None:
-        self._needed = [item for item in segments if any(needs(cut, item) for cut in cuts)]
-        self._stream = contents(item.uri for item in self._needed)
-        self._next = 0
+    def __init__(self, stream: Iterator[tuple[str, bytes | StorageError]]) -> None:
+        self._stream = stream
         self._held: dict[str, Packets | PodcastError] = {}
 
     def take(self, segment: Segment) -> Packets:
@@ -217,8 +222,8 @@ class _Segments:
         while segment.uri not in self._held:
             if len(self._held) > FETCHES:
                 del self._held[next(iter(self._held))]
-            self._held[self._needed[self._next].uri] = self._packets(next(self._stream), self._needed[self._next].uri)
-            self._next += 1
+            uri, content = next(self._stream)
+            self._held[uri] = self._packets(content, uri)
         found = self._held[segment.uri]
         if isinstance(found, PodcastError):
             raise found
@@ -230,28 +235,16 @@ class _Segments:
         except InputError as error:
             return error
 
-    def close(self) -> None:
-        """Stop fetching."""
-        if hasattr(self._stream, "close"):
-            self._stream.close()
-
 
 @dataclass(frozen=True)
-class DetectStage:
+class DetectStage(_Detecting):
     """Runs a detector over the sessions of a block. An item is a CutBlock; the result has a list for each session, by its id:
     `[start_s, end_s, low_hz, high_hz, label, confidence]` in time order."""
-
-    load: Load
 
     def __call__(self, block: CutBlock) -> dict[str, list[list[Any]]]:
         """Detect in one block. Raises StorageError if a WAV cannot be read."""
         answers = ((session.session_id, self.detector.detect([audio.read(session.uri)])[0]) for session in block.sessions)
         return {session_id: [_as_row(found) for found in detections] for session_id, detections in answers}
-
-    @cached_property
-    def detector(self) -> Detector:
-        """Loaded when the first block comes, once a worker."""
-        return self.load()
 
 
 def _as_row(found: Detection) -> list[Any]:

@@ -40,6 +40,11 @@ def ensure_cloud_storage(server: Server, project_id: int, place: PageStorage, *,
     return True
 
 
+def audio_place(address: str) -> str:
+    """The part of a task's address that files of one bucket, container, host or folder share: one of them speaks for all."""
+    return "/".join(address.split("/")[:3])
+
+
 def audio_problem(server: Server, project_id: int, address: str) -> str:
     """Why a browser will not get the audio at a task's address; empty if it answers a ranged request as a browser needs it."""
     own = address.startswith("/data/")

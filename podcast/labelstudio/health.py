@@ -9,7 +9,7 @@ from typing import Any
 
 from podcast.errors import PodcastError
 from podcast.labelstudio.client import Server
-from podcast.labelstudio.cloud import audio_problem
+from podcast.labelstudio.cloud import audio_place, audio_problem
 from podcast.labelstudio.labels import LabelConfig
 
 Json = dict[str, Any]
@@ -60,7 +60,7 @@ def examine_round(server: Server, project: Json) -> Iterator[Finding]:
     for _, data in server.tasks(number):
         sessions[str(data.get("session_id", ""))] += 1
         address = str(data.get("audio", ""))
-        samples.setdefault("/".join(address.split("/")[:3]), address)
+        samples.setdefault(audio_place(address), address)
     yield from _tasks(name, sessions)
     yield from _predictions(name, server, number)
     for place, address in samples.items():
