@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from detectors import known_detector, load_detector
@@ -187,8 +188,9 @@ def _absolute(audio: str | None, settings: Settings) -> str:
 
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Hours of audio, and hours of audio per second."""
-        return Text(f"{task.completed / 3600:.2f} of {(task.total or 0) / 3600:.2f} h, {(task.speed or 0) / 3600:.3f} h/s")
+        """Hours of audio, and hours of audio per second since the start: rich's own follows the bursts of blocks."""
+        rate = task.completed / task.elapsed if task.elapsed else 0.0
+        return Text(f"{task.completed / 3600:.2f} of {(task.total or 0) / 3600:.2f} h, {rate / 3600:.3f} h/s")
 
 
 @contextmanager
@@ -197,7 +199,7 @@ def archive_progress(words: str, options: ArchiveOptions, source: str, *, as_jso
     windows, _ = windows_of(node_of(source), options)
     total_s = sum((window.end - window.start).total_seconds() for window in windows)
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), _Speed(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), _Speed(Column(no_wrap=True)), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=as_json or not console.is_terminal) as bar:
         task = bar.add_task(words, total=total_s)
         yield lambda seconds: bar.advance(task, seconds)
