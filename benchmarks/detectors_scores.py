@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from detectors import load_detector, use_threads
-from detectors.corpus import read_manifest
-from detectors.held_out import false_boxes_a_minute, mixed_minutes, score
 from detectors.orcahello_v1 import load as load_orcahello
-from evaluation.scores import lengths
-from evaluation.scores import score as evaluate
+from evaluation.scores import lengths, score
+from evaluation.scoring import Protocol
 from evaluation.tables import read_predictions, read_truth
 from podcast import audio
-from podcast.scoring import Protocol
+from training.corpus import read_manifest
+from training.held_out import false_boxes_a_minute, mixed_minutes, score_detectors
 
 DATA = Path(os.environ.get("PODCAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TRAINED_ON = {"Ford2022-tape", "Ford2022-PedderBay"}
@@ -40,7 +39,7 @@ def published() -> None:
     truth = read_truth(str(folder / "podcast_test_round1.test.tsv"))
     for name, bar in (("FastAI-ResNet50_R1to12", 0.977), ("Baseline-AudioSet-VGGish_R1to7", 0.949)):
         model = read_predictions(str(folder / f"{name}.tsv"))
-        value = evaluate(truth, model, lengths(truth, [model], {}), Protocol.ORCAHELLO, 0.5).overall or 0.0
+        value = score(truth, model, lengths(truth, [model], {}), Protocol.ORCAHELLO, 0.5).overall or 0.0
         report(f"published_auprc_{name}", value, bar, holds=round(value, 3) == bar)
 
 
@@ -67,14 +66,14 @@ def held_out(minutes: int) -> None:
     sounds, tests = read_manifest(str(DATA / "manifest.tsv"))
     held = sounds.split(sounds.sessions() - TRAINED_ON)[1]
     detectors = {name: load_detector(name) for name in ("starter", "energy")}
-    scores = score(detectors, mixed_minutes(held, tests, minutes, seed=0))
-    for group in sorted({row.group for row in scores}):
-        starter, energy = (next(row for row in scores if (row.group, row.detector) == (group, name)) for name in detectors)
+    starters, energies = score_detectors(detectors, mixed_minutes(held, tests, minutes, seed=0))
+    pairs = zip((*starters.datasets, starters.pooled), (*energies.datasets, energies.pooled), strict=True)
+    for starter, energy in pairs:
         report(
-            f"starter_held_out_{group}",
-            starter.average_precision or 0.0,
-            round(energy.average_precision or 0.0, 5),
-            holds=(starter.average_precision or 0) > (energy.average_precision or 0),
+            f"starter_held_out_{starter.name}",
+            starter.auprc or 0.0,
+            round(energy.auprc or 0.0, 5),
+            holds=(starter.auprc or 0) > (energy.auprc or 0),
             interval=starter.interval and np.round(starter.interval, 3).tolist(),
             bar_is="energy",
             energy_interval=energy.interval and np.round(energy.interval, 3).tolist(),

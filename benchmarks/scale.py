@@ -23,10 +23,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from demo.servers import Account, free_port, label_studio
 from exporters import EXPORTERS
 from exporters.base import WriteOptions
-from podcast.labelstudio.client import Server, to_sessions
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.sync import Target, sync
-from podcast.labelstudio.tasks import to_task
+from labelstudio.client import Server
+from labelstudio.labels import LabelConfig
+from labelstudio.round_out import to_sessions
+from labelstudio.sync import Target, sync
+from labelstudio.tasks import to_task
 from podcast.model import Detection, ModelRun, Recording, Round, Session, SoundEvent
 
 COUNT = 10_000

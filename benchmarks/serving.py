@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from demo.servers import Account, free_port, ml_backend
 from demo.sessions import SAMPLE_RATE, plan, render
+from labelstudio.labels import LABEL_CONFIG_PATH
 from podcast import audio
-from podcast.labelstudio.labels import LABEL_CONFIG_PATH
 
 COUNT = 100
 SCALE = 1000 // COUNT

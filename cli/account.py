@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
-from cli.import_ import bring_in, presign_option
+from cli.import_ import presign_option
 from cli.output import finish, json_option, progress
-from pipeline.account import Account, AccountRound, read_account
+from cli.servers import connect, ml_backend_of
+from labelstudio import round_out
+from labelstudio.client import Server
+from labelstudio.round_in import bring_in
+from legacy.account import Account, AccountRound, read_account
 from podcast import storage
 from podcast.errors import InputError, NotFoundError, Refusal
-from podcast.labelstudio.client import Server, to_sessions
-from podcast.labelstudio.labels import LabelConfig
 from podcast.model import Round
 from podcast.report import Report
 from podcast.settings import load_settings
@@ -33,7 +35,7 @@ def account_command(creds: str, names: tuple[str, ...], root: str | None, give_b
     account = read_account(creds, root)
     if root is None:
         storage.use_account(account.name, account.key)
-    server = Server(settings.label_studio_url, settings.label_studio_api_key)
+    server = connect(settings)
     total, rounds = Report(), []
     total.counts["refused"] = 0
     for name, round_ in _chosen(account, names).items():
@@ -41,11 +43,13 @@ def account_command(creds: str, names: tuple[str, ...], root: str | None, give_b
             work = AccountRound(account, name)
             try:
                 if give_back:
-                    report = _give_back(server, work, name)
+                    report = work.give_back(_round(server, name).submitted())
                 else:
-                    report, found, _ = bring_in(server, round_, work.sessions(), settings, advance, presign=presign)
+                    files = settings.label_studio_local_files_document_root
+                    brought = bring_in(server, round_, work.sessions(), files, ml_backend_of(settings), advance, presign=presign)
+                    report = brought.report
                     work.remember(report)
-                    rounds.append({"round": name, "project": found["id"], **report.counts})
+                    rounds.append({"round": name, "project": brought.project["id"], **report.counts})
             except NotFoundError as error:
                 total.warn(f"round {name} is left out: {error}")
                 continue
@@ -64,12 +68,11 @@ def _chosen(account: Account, names: tuple[str, ...]) -> dict[str, Round]:
     return {name: round_ for name, round_ in known.items() if not names or name in names}
 
 
-def _give_back(server: Server, work: AccountRound, name: str) -> Report:
+def _round(server: Server, name: str) -> round_out.Round:
     project = server.find_project(name)
     if project is None:
         raise NotFoundError("Label Studio has no such round")
-    config = LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
-    return work.give_back(to_sessions(server.export(project["id"]), config, server.users()))
+    return round_out.Round(server, project)
 
 
 def _add(total: Report, name: str, report: Report) -> None:

@@ -16,11 +16,10 @@ from cli.output import finish, json_option, progress
 from detectors import load_detector, use_threads
 from detectors.batch import Journal, Result, recordings, run
 from podcast import storage
+from podcast.dataset_table import DETECTION_COLUMNS
 from podcast.errors import InputError
 from podcast.report import Report
 from podcast.times import parse_session_name
-
-COLUMNS = ("wav_filename", "start_time_s", "duration_s", "confidence", "model_version")
 
 
 @click.command("detect")
@@ -111,7 +110,7 @@ def _write_table(to: str, results: Iterable[Result], version: str) -> None:
     with storage.open_write(to) as file:
         text = io.TextIOWrapper(file, "utf-8", newline="")
         writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(DETECTION_COLUMNS)
         for result in results:
             writer.writerows((result.wav_filename, *box, version) for box in result.boxes or ((0.0, 0.0, 0.0),))
         text.detach()

@@ -10,9 +10,9 @@ import click
 import httpx
 
 from cli.output import json_option, print_json
+from labelstudio.client import Server
+from labelstudio.health import Finding, examine_round, examine_server
 from podcast.errors import InputError, PodcastError
-from podcast.labelstudio.client import Server
-from podcast.labelstudio.health import Finding, examine_round, examine_server
 from podcast.settings import Settings, load_settings
 
 ML_HEALTH_S = 1.0

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.export import sessions_of
 from cli.output import json_option, print_json
+from cli.servers import submitted_sessions
 from podcast import audio, storage
 from podcast.errors import InputError
 from podcast.report import Report
@@ -54,12 +54,12 @@ def evaluate_command(
     """
     # Imported here since scikit-learn takes a second that no other command should wait for.
     from evaluation.scores import lengths, score
+    from evaluation.scoring import Protocol
     from evaluation.tables import read_predictions, read_truth, truth_of_sessions
-    from podcast.scoring import Protocol
 
     report = Report()
     if round_name or export_file:
-        truth, sources = truth_of_sessions(sessions_of(round_name, export_file)[0], report), tables
+        truth, sources = truth_of_sessions(submitted_sessions(round_name, export_file)[0], report), tables
     else:
         truth, sources = read_truth(tables[0]), tables[1:]
     if not sources:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import click
 
 from cli.output import finish, json_option, progress
+from cli.servers import submitted_sessions, task_audio
 from exporters import EXPORTERS, NEED_PREDICTIONS
 from exporters.base import WriteOptions
-from podcast.errors import InputError, Refusal
-from podcast.labelstudio.client import Server, read_export, to_sessions
-from podcast.labelstudio.labels import LabelConfig
+from podcast.errors import Refusal
 from podcast.model import Session
 from podcast.settings import load_settings
 
@@ -52,36 +51,15 @@ def export_command(
     """
     with progress("Exporting", as_json=as_json) as advance:
         wanted = export_format in NEED_PREDICTIONS
-        sessions, unseen = sessions_of(round_name, export_file, project, with_predictions=wanted)
+        sessions, unseen = submitted_sessions(round_name, export_file, project, with_predictions=wanted)
 
         def counted() -> Iterator[Session | Refusal]:
             for session in sessions:
                 yield session
                 advance(1)
 
-        report = EXPORTERS[export_format](counted(), to, WriteOptions(annotator))
+        report = EXPORTERS[export_format](counted(), to, WriteOptions(annotator, task_audio(load_settings()).open))
     exported = sum(report.counts[state] for state in ("written", "unsure", "skipped", "unreviewed", "refused"))
     if annotator != "all":
         report.counts["unreviewed"] += max(0, unseen - exported)
     finish(report, f"Wrote {to}", as_json=as_json, to=to, format=export_format)
-
-
-def sessions_of(
-    round_name: str | None, export_file: str | None, project_id: int | None = None, *, with_predictions: bool = False
-) -> tuple[Iterator[Session | Refusal], int]:
-    """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file).
-
-    `with_predictions` is for formats that tell what became of each prediction; see `Server.export`.
-    """
-    if (round_name is None) == (export_file is None):
-        raise InputError("name either --round or --file")
-    if export_file is not None:
-        return to_sessions(read_export(export_file), LabelConfig.load()), 0
-    settings = load_settings()
-    server = Server(settings.label_studio_url, settings.label_studio_api_key)
-    project = server.find_project(round_name or "", project_id)
-    if project is None:
-        raise InputError(f"Label Studio has no round {round_name!r}; `podcast rounds` lists them")
-    config = LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
-    tasks = server.export(project["id"], with_predictions=with_predictions)
-    return to_sessions(tasks, config, server.users()), int(project["task_number"] or 0)

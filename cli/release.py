@@ -5,21 +5,19 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 import click
 
 from cli.output import finish, json_option, print_json, progress
+from cli.servers import connect, task_audio
 from importers import dataset
 from importers.base import ReadOptions
-from podcast.consensus import DEFAULT_OVERLAP
+from labelstudio.round_out import Round, file_sessions
 from podcast.errors import InputError, Refusal
-from podcast.labelstudio.client import LOCAL_FILES, Json, Server, read_export, to_sessions
-from podcast.labelstudio.labels import LabelConfig
 from podcast.model import Session
 from podcast.report import Report
+from podcast.reviews import DEFAULT_OVERLAP
 from podcast.session_spool import SessionSpool
 from podcast.settings import Settings, load_settings
 from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES
@@ -81,7 +79,8 @@ def _make(
         raise InputError("name --to, --name and at least one --round, --file or --dataset (or --check DIR, --diff OLD NEW)")
     from releases.build import ReleaseOptions, build  # draws pictures: matplotlib is slow to import
 
-    source = _Source(load_settings())
+    settings = load_settings()
+    source = _Source(settings)
     with progress("Releasing", as_json=as_json) as advance:
 
         def counted() -> Iterator[Session | Refusal]:
@@ -89,7 +88,9 @@ def _make(
                 yield session
                 advance(1)
 
-        options = ReleaseOptions(name=name, with_audio=not no_audio, rounds=source.descriptions, **given)
+        options = ReleaseOptions(
+            name=name, with_audio=not no_audio, rounds=source.descriptions, open_audio=task_audio(settings).open, **given
+        )
         report = build(counted(), to, options, source.address_of)
     if report.counts["sessions"] and not all(report.counts[split] for split in ("train", "dev", "test")):
         report.warn("a split is empty: there are too few recordings that lie far enough apart")
@@ -102,56 +103,23 @@ class _Source:
     def __init__(self, settings: Settings) -> None:
         self.descriptions: dict[str, str] = {}
         self._settings = settings
-        self._tasks: dict[tuple[str, str], tuple[int, int]] = {}
+        self._addresses: dict[tuple[str, str], str] = {}
 
     def sessions(self, rounds: tuple[str, ...], files: tuple[str, ...], datasets: tuple[str, ...]) -> Iterator[Session | Refusal]:
         """All sessions, one source after the other. Sessions of a round that nobody has submitted come as unreviewed."""
         for name in rounds:
-            server = Server(self._settings.label_studio_url, self._settings.label_studio_api_key)
-            project = server.find_project(name)
-            if project is None:
-                raise InputError(f"Label Studio has no round {name!r}; `podcast rounds` lists them")
-            config = LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
-            self.descriptions[name] = str(project.get("description") or "")
-            yield from self._playable(to_sessions(self._live(server, project["id"]), config, server.users()))
+            found = Round.find(connect(self._settings), name)
+            self.descriptions[name] = found.description
+            yield from found.all(self._addresses)
         for uri in files:
-            yield from self._playable(to_sessions(self._noted(read_export(uri)), LabelConfig.load()))
+            yield from file_sessions(uri, self._settings.label_studio_url, self._addresses)
         for uri in datasets:
             yield from dataset.read(uri, ReadOptions(audio_required=False))
 
     def address_of(self, round_name: str, session_id: str) -> str:
         """Where the page shows the session's task; of several rounds, the first. Empty if it came from no Label Studio."""
-        for part in round_name.split(" + "):
-            if found := self._tasks.get((part, session_id)):
-                project, task = found
-                return f"{self._settings.label_studio_url.rstrip('/')}/projects/{project}/data?task={task}"
-        return ""
-
-    def _live(self, server: Server, project_id: int) -> Iterator[Json]:
-        submitted = set()
-        for task in self._noted(server.export(project_id, with_predictions=True)):
-            submitted.add(task["id"])
-            yield task
-        rest = ({"id": number, "project": project_id, "data": data} for number, data in server.tasks(project_id))
-        yield from self._noted(task for task in rest if task["id"] not in submitted)
-
-    def _noted(self, tasks: Iterator[Json]) -> Iterator[Json]:
-        for task in tasks:
-            data = task.get("data") or {}
-            key = (str(data.get("round", "")), str(data.get("session_id", "")))
-            if isinstance(task.get("project"), int) and isinstance(task.get("id"), int):
-                self._tasks[key] = (task["project"], task["id"])
-            yield task
-
-    def _playable(self, sessions: Iterator[Session | Refusal]) -> Iterator[Session | Refusal]:
-        """Label Studio's addresses of local files as paths, where its document root is known here."""
-        root = self._settings.label_studio_local_files_document_root
-        for session in sessions:
-            if root and isinstance(session, Session) and session.recording.audio_uri.startswith(LOCAL_FILES):
-                path = (root / unquote(session.recording.audio_uri.removeprefix(LOCAL_FILES))).resolve()
-                if root.resolve() in path.parents:
-                    session = replace(session, recording=replace(session.recording, audio_uri=str(path)))
-            yield session
+        found = (self._addresses.get((part, session_id)) for part in round_name.split(" + "))
+        return next(filter(None, found), "")
 
 
 def _check(folder: str, gap_s: float, *, as_json: bool) -> None:

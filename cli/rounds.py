@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.output import json_option, print_json
-from podcast.labelstudio.client import Server
+from labelstudio.client import Server
 from podcast.settings import load_settings
 
 COUNTS = {

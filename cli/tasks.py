@@ -9,10 +9,10 @@ import click
 
 from cli.output import finish, json_option, progress
 from cli.sources import document_root_for, read_source, source_options
+from labelstudio.audio import page_address
+from labelstudio.labels import LabelConfig
+from labelstudio.tasks import to_tasks
 from podcast import storage
-from podcast.labelstudio.client import audio_address
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.tasks import to_tasks
 from podcast.model import Session
 from podcast.report import Report
 from podcast.settings import load_settings
@@ -36,7 +36,7 @@ def tasks_command(source: str, output: str, round_name: str, as_json: bool, **op
 
     def address(session: Session) -> str:
         uri = session.recording.audio_uri
-        return audio_address(uri, document_root_for(uri.rpartition("/")[0] or ".", root))
+        return page_address(uri, document_root_for(uri.rpartition("/")[0] or ".", root))
 
     sessions = read_source(source, audio_required=False, **options)
     with progress("Writing tasks", as_json=as_json) as advance, storage.open_write(output) as file:

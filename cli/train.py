@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.export import sessions_of
 from cli.output import json_option, print_json, progress
+from cli.servers import submitted_sessions
 from podcast import audio, storage
 from podcast.errors import InputError
 from podcast.report import Report
 
 if TYPE_CHECKING:
-    from detectors.training import Labelled, Sounds
-    from evaluation.tables import Labelled as Truth
+    from evaluation.scores import ModelScores, Row
+    from training.loop import Recorded, Sounds
 
 
 @click.command("train")
@@ -68,11 +68,11 @@ def train_command(
     `--detector orcahello-v1:RUN/orcahello-v1.safetensors`.
     """
     from detectors import DETECTORS, load_detector
-    from detectors.corpus import read_manifest
-    from detectors.held_out import false_boxes_a_minute, mixed_minutes, score
-    from detectors.recipes import recipe_from
-    from detectors.training import CURVES, Sounds, TrainingOptions, train
     from evaluation.plot import plot_training
+    from training.corpus import read_manifest
+    from training.held_out import false_boxes_a_minute, mixed_minutes, score_detectors
+    from training.loop import CURVES, Sounds, TrainingOptions, train
+    from training.recipes import recipe_from
 
     recipe = recipe_from(start_from, all_layers=all_layers)
     sounds, tests = read_manifest(manifest) if manifest else (Sounds(), Sounds())
@@ -97,16 +97,33 @@ def train_command(
     detector = DETECTORS[recipe.name](str(weights))
     held = sounds.split(set(held_out))[1]
     detectors = {"trained": detector, "energy": load_detector("energy")}
-    scored = score(detectors, mixed_minutes(held, tests, 8, seed)) if held.sessions() else []
+    scored = score_detectors(detectors, mixed_minutes(held, tests, 8, seed)) if held.sessions() else []
     quiet = {name: false_boxes_a_minute(one, tests, 0.5) for name, one in detectors.items() if tests.backgrounds}
-    scores = {"held_out": held_out, "average_precision": [row.as_dict() for row in scored], "false_boxes_a_minute": quiet}
+    rows = [_as_dict(model, row) for model in scored for row in (*model.datasets, model.pooled)]
+    scores = {
+        "held_out": held_out,
+        "average_precision": rows,
+        "false_boxes_a_minute": quiet,
+    }
     (run_folder / "scores.json").write_text(json.dumps(scores, indent=1))
     if as_json:
         print_json({"run": str(run_folder), "weights": str(weights), **scores})
         return
     click.echo(f"Wrote {weights}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}")
-    for row in scored:
-        click.echo(f"{row.group}, {row.detector}: average precision {row.average_precision or 0:.3f}")
+    for model in scored:
+        for row in (*model.datasets, model.pooled):
+            click.echo(f"{row.name}, {model.model}: average precision {row.auprc or 0:.3f}")
+
+
+def _as_dict(model: ModelScores, row: Row) -> dict[str, object]:
+    return {
+        "group": row.name,
+        "detector": model.model,
+        "average_precision": row.auprc,
+        "interval": row.interval,
+        "minutes": row.seconds / 60,
+        "positive_seconds": row.positive_seconds,
+    }
 
 
 def _every_fifth(sounds: Sounds) -> tuple[str, ...]:
@@ -120,20 +137,18 @@ def _sessions(sounds: Sounds, option: str, wanted: Sequence[str]) -> tuple[str, 
     return tuple(sorted(wanted))
 
 
-def _labelled(truth: str | None, round_name: str | None, export_file: str | None, folder: str | None) -> list[Labelled]:
-    from detectors.sounds import at_training_rate
-    from detectors.training import Labelled
+def _labelled(truth: str | None, round_name: str | None, export_file: str | None, folder: str | None) -> list[Recorded]:
+    from detectors.starter import at_own_rate
     from evaluation.tables import read_truth, truth_of_sessions
-    from podcast.times import parse_session_name
+    from training.loop import Recorded
 
-    tables: list[Truth] = read_truth(truth) if truth else []
+    tables = read_truth(truth) if truth else []
     if round_name or export_file:
-        tables += truth_of_sessions(sessions_of(round_name, export_file)[0], Report())
+        tables += truth_of_sessions(submitted_sessions(round_name, export_file)[0], Report())
     if tables and not folder:
         raise InputError("--audio is missing: the folder that holds the WAVs of the labels")
     found = []
     for recording in tables:
-        wave = at_training_rate(*audio.read(storage.join(folder or "", f"{recording.name}.wav")))
-        spans = tuple((span.start_s, span.end_s) for span in recording.spans if span.duration_s > 0)
-        found.append(Labelled(wave, spans, parse_session_name(recording.name).parent))
+        wave = at_own_rate(*audio.read(storage.join(folder or "", f"{recording.name}.wav")))
+        found.append(Recorded(wave, recording))
     return found

@@ -18,9 +18,9 @@ from demo.round import Demo
 from demo.sessions import DemoSession
 from exporters import EXPORTERS
 from exporters.base import WriteOptions
+from labelstudio.labels import LabelConfig
+from labelstudio.round_out import read_export, to_sessions
 from podcast.errors import PodcastError
-from podcast.labelstudio.client import read_export, to_sessions
-from podcast.labelstudio.labels import LabelConfig
 from podcast.report import Report
 
 Json = dict[str, Any]

@@ -14,10 +14,11 @@ from demo.servers import Account, Child, free_port, label_studio, ml_backend
 from demo.sessions import DemoSession, write_sessions
 from importers import IMPORTERS
 from importers.base import ReadOptions
+from labelstudio.audio import page_address
+from labelstudio.client import Server
+from labelstudio.labels import LabelConfig
+from labelstudio.sync import Target, sync
 from podcast.errors import InputError
-from podcast.labelstudio.client import Server, audio_address
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.sync import Target, sync
 from podcast.model import Round
 from podcast.report import Report
 
@@ -47,7 +48,7 @@ class Demo:
         project, _ = self.server.ensure_project(Round(self.round_name, WORDS), config)
         root = self.document_root
         return Target(
-            self.server, project["id"], self.round_name, config, lambda item: audio_address(item.recording.audio_uri, root)
+            self.server, project["id"], self.round_name, config, lambda item: page_address(item.recording.audio_uri, root)
         )
 
     def fill(self) -> tuple[Target, Report]:

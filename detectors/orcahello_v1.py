@@ -23,9 +23,11 @@ from detectors.weights import State, fill, read_weights
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
 from podcast.model import CALL, Detection, ModelRun, SoundEvent
+from podcast.overlap import joined
 
 SAMPLE_RATE = 20_000
-WINDOW, HOP = 3 * SAMPLE_RATE, 2 * SAMPLE_RATE
+WINDOW_S, HOP_S = 3.0, 2.0
+WINDOW, HOP = round(WINDOW_S * SAMPLE_RATE), round(HOP_S * SAMPLE_RATE)
 N_FFT, FFT_HOP, MELS, FRAMES = 2560, 256, 256, 312
 TOP_DB = 100.0
 BATCH = {"cpu": 4, "cuda": 32}  # measured: on two cores 4 is 1.2 times as fast as 16
@@ -71,14 +73,13 @@ class OrcaHelloV1:
         return confidences
 
     def _boxes(self, confidences: list[float]) -> Iterator[Detection]:
-        first: int | None = None
-        for i, confidence in enumerate([*confidences, -1.0]):
-            if confidence > self.threshold:
-                first = i if first is None else first
-            elif first is not None:
-                event = SoundEvent(first * HOP / SAMPLE_RATE, ((i - 1) * HOP + WINDOW) / SAMPLE_RATE)
-                yield Detection(event, CALL, round(max(confidences[first:i]), 4), self.model_run)
-                first = None
+        windows = [
+            (HOP_S * i, HOP_S * i + WINDOW_S, confidence)
+            for i, confidence in enumerate(confidences)
+            if confidence > self.threshold
+        ]
+        for start_s, end_s, confidence in joined(windows):
+            yield Detection(SoundEvent(start_s, end_s), CALL, round(confidence, 4), self.model_run)
 
 
 def best_precision(device: torch.device) -> str:

@@ -9,19 +9,22 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.signal import resample_poly
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from detectors.events import EventRules, events, placed
-from detectors.sounds import RATE, at_training_rate
 from detectors.weights import fill, read_weights
-from podcast.audio import Samples
+from podcast.audio import Samples, Wave, mono
 from podcast.errors import InputError
 from podcast.model import CALL, Detection, ModelRun
 
 NAME = "starter"
 SHIPPED = Path(__file__).parent / "starter.safetensors"
+RATE = 22_050
+"""Hz, at which the network listens."""
 LOW_HZ, BANDS, BINS = 300.0, 96, 4
 WINDOW, HOP, STRIDE = round(0.04 * RATE), round(0.02 * RATE), 2
 LOWEST_RATE = 4000
@@ -87,11 +90,18 @@ class Starter:
         """The confidence of every 40 ms of one recording, shape (steps,); step i is centred on (i + 0.25) * 40 ms."""
         if sample_rate < LOWEST_RATE:
             raise InputError(f"a sample rate of {sample_rate} Hz cannot hold calls; at least {LOWEST_RATE} Hz is needed")
-        levels = whitened(torch.from_numpy(at_training_rate(samples, sample_rate)))
+        levels = whitened(torch.from_numpy(at_own_rate(samples, sample_rate)))
         if levels.shape[1] < STRIDE:
             return torch.zeros(0)
         inputs = levels[None].contiguous(memory_format=torch.channels_last)
         return torch.sigmoid(self.network(inputs))[0]
+
+
+def at_own_rate(samples: Samples, sample_rate: int) -> Wave:
+    """Samples of shape (frames, channels) at any rate in Hz to mono at `RATE`, shape (frames,)."""
+    divisor = int(np.gcd(sample_rate, RATE))
+    wave: Wave = resample_poly(mono(samples), RATE // divisor, sample_rate // divisor).astype(np.float32)
+    return wave
 
 
 def whitened(wave: Tensor) -> Tensor:

@@ -8,43 +8,48 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from evaluation.tables import Labelled, Predicted
-from podcast.errors import InputError
-from podcast.scoring import (
+from evaluation.scoring import (
     Confidence,
     EventCounts,
     Protocol,
     Span,
     Truth,
     average_precision,
+    bootstrap_interval,
     boxes,
     confidence_per_second,
     match_events,
     truth_per_second,
 )
+from evaluation.tables import Labelled, Predicted
+from podcast.errors import InputError
 
 OVERLAPS = (0.1, 0.3, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Scores over some recordings; `auprc` is None where no second is true."""
+    """Scores over some recordings; `auprc` is None where no second is true, `interval` (95 %, bootstrap over recordings) where
+    there are fewer than two of them, or none was asked for."""
 
     name: str
     recordings: int
     seconds: int
     positive_seconds: int
     auprc: float | None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """All scores of one model. `overall` is the plain mean over the datasets that hold a call, as published."""
+    """All scores of one model. `overall` is the plain mean over the datasets that hold a call, as published; `pooled` is over all
+    seconds together."""
 
     model: str
     datasets: tuple[Row, ...]
     hydrophones: tuple[Row, ...]
     overall: float | None
+    pooled: Row
     events: Mapping[float, EventCounts]
     curve: tuple[tuple[float, float], ...]
     unpredicted: int
@@ -71,9 +76,18 @@ def lengths(truth: Sequence[Labelled], models: Sequence[Predicted], known: Mappi
 
 
 def score(
-    truth: Sequence[Labelled], model: Predicted, length_s: Mapping[str, float], protocol: Protocol, threshold: float
+    truth: Sequence[Labelled],
+    model: Predicted,
+    length_s: Mapping[str, float],
+    protocol: Protocol,
+    threshold: float,
+    *,
+    draws: int = 0,
 ) -> ModelScores:
-    """Score one model. `length_s` gives the length of every labelled recording; `threshold` is for events alone."""
+    """Score one model. `length_s` gives the length of every labelled recording; `threshold` is for events alone.
+
+    `draws` is how often recordings are drawn anew for the intervals; 0 leaves these out.
+    """
     arrays: dict[str, tuple[Truth, Confidence]] = {}
     events = dict.fromkeys(OVERLAPS, EventCounts())
     for recording in truth:
@@ -86,14 +100,15 @@ def score(
         boxed = _boxes(predicted, model, threshold)
         for overlap in OVERLAPS:
             events[overlap] += match_events(called, boxed, overlap)
-    datasets = _grouped(truth, arrays, lambda recording: recording.dataset)
+    datasets = _grouped(truth, arrays, lambda recording: recording.dataset, draws)
     scored = [row.auprc for row in datasets if row.auprc is not None]
     names = {recording.name for recording in truth}
     return ModelScores(
         model.model,
         datasets,
-        _grouped(truth, arrays, lambda recording: recording.hydrophone),
+        _grouped(truth, arrays, lambda recording: recording.hydrophone, draws),
         sum(scored) / len(scored) if scored else None,
+        _row("all", list(arrays.values()), draws),
         events,
         _curve(list(arrays.values())),
         len(names - model.spans.keys()),
@@ -108,14 +123,24 @@ def _boxes(predicted: Sequence[Span], model: Predicted, threshold: float) -> lis
 
 
 def _grouped(
-    truth: Sequence[Labelled], arrays: Mapping[str, tuple[Truth, Confidence]], key: Callable[[Labelled], str]
+    truth: Sequence[Labelled], arrays: Mapping[str, tuple[Truth, Confidence]], key: Callable[[Labelled], str], draws: int
 ) -> tuple[Row, ...]:
     rows = []
     for name in sorted({key(recording) for recording in truth}):
         group = [arrays[recording.name] for recording in truth if key(recording) == name]
-        true, confidence = (np.concatenate(part) for part in zip(*group, strict=True))
-        rows.append(Row(name, len(group), len(true), int(true.sum()), average_precision(true, confidence)))
+        rows.append(_row(name, group, draws))
     return tuple(rows)
+
+
+def _row(name: str, arrays: Sequence[tuple[Truth, Confidence]], draws: int) -> Row:
+    def precision(members: Sequence[int]) -> float | None:
+        true, confidence = (np.concatenate(part) for part in zip(*(arrays[i] for i in members), strict=True))
+        return average_precision(true, confidence)
+
+    seconds = sum(len(true) for true, _ in arrays)
+    positive = sum(int(true.sum()) for true, _ in arrays)
+    interval = bootstrap_interval(precision, len(arrays), rounds=draws) if draws else None
+    return Row(name, len(arrays), seconds, positive, precision(range(len(arrays))), interval)
 
 
 def _curve(arrays: list[tuple[Truth, Confidence]]) -> tuple[tuple[float, float], ...]:

@@ -6,17 +6,17 @@ refusal: a score from half the truth would be a wrong score.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
 
+from evaluation.scoring import Span
 from podcast import storage
+from podcast.dataset_table import DatasetTable, Row
 from podcast.errors import InputError, Refusal
-from podcast.model import ReviewState, Session
+from podcast.model import Session
 from podcast.report import Report
-from podcast.scoring import Span
+from podcast.reviews import COMPLETED, consensus
 from podcast.times import parse_session_name
 
 
@@ -46,48 +46,48 @@ class Predicted:
 def read_truth(source: str) -> list[Labelled]:
     """The recordings of a truth table, in order of appearance. Raises InputError naming the line and column that is wrong."""
     with storage.open_read(source) as file:
-        return parse_truth(io.TextIOWrapper(file, "utf-8-sig", newline=""), source)
+        return parse_truth(file, source)
 
 
-def parse_truth(lines: Iterable[str], source: str) -> list[Labelled]:
-    """`read_truth` for the table's lines."""
+def parse_truth(file: BinaryIO, source: str) -> list[Labelled]:
+    """`read_truth` for an open table."""
     found: dict[str, tuple[Labelled, list[Span]]] = {}
-    for row, where in _rows(lines, source, ("wav_filename", "start_time_s", "duration_s")):
-        name = storage.stem(row["wav_filename"])
+    for row in _rows(DatasetTable(file, source)):
+        name = storage.stem(row.wav_filename)
         if name not in found:
-            hydrophone = row.get("location") or parse_session_name(name).source_guid or "unknown"
-            length_s = _number(row, "length_s", where) if row.get("length_s") else None
-            found[name] = Labelled(name, row.get("dataset") or "all", hydrophone, (), length_s), []
-        found[name][1].append(Span(_number(row, "start_time_s", where), _number(row, "duration_s", where)))
+            hydrophone = row.location or parse_session_name(name).source_guid or "unknown"
+            found[name] = Labelled(name, row.dataset or "all", hydrophone, (), row.length_s), []
+        found[name][1].append(Span(row.start_s, row.duration_s))
     if not found:
         raise InputError(f"{source}: the table holds no row")
-    return [Labelled(r.name, r.dataset, r.hydrophone, tuple(spans), r.length_s) for r, spans in found.values()]
+    return [replace(recording, spans=tuple(spans)) for recording, spans in found.values()]
 
 
 def read_predictions(source: str) -> Predicted:
     """One model's table, named after the file. Raises InputError naming the line and column that is wrong."""
     with storage.open_read(source) as file:
-        return parse_predictions(io.TextIOWrapper(file, "utf-8-sig", newline=""), source)
+        return parse_predictions(file, source)
 
 
-def parse_predictions(lines: Iterable[str], source: str) -> Predicted:
-    """`read_predictions` for the table's lines."""
+def parse_predictions(file: BinaryIO, source: str) -> Predicted:
+    """`read_predictions` for an open table."""
     found: dict[str, list[Span]] = {}
-    are_boxes = False
-    for row, where in _rows(lines, source, ("wav_filename", "start_time_s", "duration_s", "confidence")):
-        are_boxes = "model_version" in row
-        numbers = (_number(row, column, where) for column in ("start_time_s", "duration_s", "confidence"))
-        found.setdefault(storage.stem(row["wav_filename"]), []).append(Span(*numbers))
-    return Predicted(storage.stem(source), {name: tuple(spans) for name, spans in found.items()}, are_boxes)
+    table = DatasetTable(file, source)
+    if not table.are_predictions:
+        raise InputError(f"{source}, line 1: there is no column confidence, so these are no predictions")
+    for row in _rows(table):
+        found.setdefault(storage.stem(row.wav_filename), []).append(Span(row.start_s, row.duration_s, row.confidence or 0.0))
+    return Predicted(storage.stem(source), {name: tuple(spans) for name, spans in found.items()}, table.are_boxes)
 
 
 def truth_of_sessions(sessions: Iterable[Session | Refusal], report: Report) -> list[Labelled]:
     """The truth of a round: sessions with calls, and sessions reviewed as without; all others are counted in `report`."""
     found = []
     for session in report.accepted(sessions):
-        report.counts[session.review_state] += 1
-        if session.review_state in (ReviewState.CALLS, ReviewState.NO_CALLS) and (review := session.latest_review):
-            spans = tuple(Span(a.event.start_s, a.event.duration_s) for a in review.annotations)
+        said = consensus(session)
+        report.counts[said.state] += 1
+        if said.state in COMPLETED:
+            spans = tuple(Span(item.event.start_s, item.event.duration_s) for item in said.annotations)
             hydrophone = session.recording.source_guid or "unknown"
             found.append(Labelled(session.id, session.round or "all", hydrophone, spans, session.recording.duration_s))
     if not found:
@@ -95,22 +95,8 @@ def truth_of_sessions(sessions: Iterable[Session | Refusal], report: Report) -> 
     return found
 
 
-def _rows(lines: Iterable[str], source: str, columns: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
-    reader = csv.DictReader(lines, delimiter="\t")
-    if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
-        raise InputError(f"{source}, line 1: columns {missing} are missing; expected {list(columns)}, tab separated")
-    for row in reader:
-        where = f"{source}, line {reader.line_num}"
-        if not row["wav_filename"]:
-            raise InputError(f"{where}, wav_filename: is empty")
-        yield row, where
-
-
-def _number(row: Mapping[str, str | None], column: str, where: str) -> float:
-    try:
-        number = float(row[column] or "")
-    except ValueError as error:
-        raise InputError(f"{where}, {column}: expected a number, not {row[column]!r}") from error
-    if not (math.isfinite(number) and number >= 0):
-        raise InputError(f"{where}, {column}: expected a finite number from 0 up, not {row[column]!r}")
-    return number
+def _rows(table: DatasetTable) -> Iterator[Row]:
+    for row in table:
+        if row.problem:
+            raise InputError(f"{row.where}, {row.problem}")
+        yield row

@@ -14,10 +14,11 @@ from podcast.report import Report
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file `<session id>.txt` a completed session below the folder `to`, empty where people heard no call."""
-    selection = Selection(sessions, to, options)
-    for folder, session, review in selection:
+
+    def put(folder: str, session: Session, review: Review) -> None:
         storage.write(storage.join(folder, f"{session.id}.txt"), "".join(lines(review)).encode())
-    return selection.report
+
+    return Selection(sessions, to, options).run(put)
 
 
 def lines(review: Review) -> Iterator[str]:

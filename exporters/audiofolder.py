@@ -8,16 +8,17 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 
 from exporters.base import WriteOptions
 from exporters.selection import Selection
 from podcast import storage
-from podcast.consensus import consensus
 from podcast.errors import InputError, Refusal, StorageError
-from podcast.model import Review, ReviewState, Session
+from podcast.model import Review, Session
 from podcast.report import Report
+from podcast.reviews import COMPLETED, consensus
+from podcast.session_spool import SessionSpool
 from podcast.splits import SPLITS, Unit, assign, unit_of
-from podcast.spool import Spool
 from podcast.times import format_utc
 
 COLUMNS = ("file_name", "session_id", "round", "review_state", "calls", "boxes", "node", "start_utc", "duration_s")
@@ -28,24 +29,21 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
 
     The split is that of a first `podcast release` of the same sessions. A session whose audio cannot be read is refused.
     """
-    units: dict[str, Unit] = {}
-    selection = Selection(_noted(sessions, units), to, options)
-    with Spool() as spool:
-        for folder, session, review in selection:
-            spool.add(folder, session.id, [session.recording.audio_uri, session.id, row(session, review)])
-        splits = assign(list(units.values()), {})
-        for folder, found in spool.groups():
-            with ExitStack() as stack:
-                tables = {split: _metadata(stack, storage.join(folder, split, "metadata.csv")) for split in SPLITS}
-                for audio_uri, session_id, cells in found:
-                    try:
-                        _copy(audio_uri, storage.join(folder, splits[session_id], cells[0]))
-                    except (InputError, StorageError) as error:
-                        selection.report.refuse(Refusal(f"session {session_id}", f"its audio cannot be copied: {error}"))
-                        selection.report.counts["written"] -= 1
-                        continue
-                    tables[splits[session_id]](cells)
-    return selection.report
+    with SessionSpool() as spool, ExitStack() as stack:
+        given, splits = _kept(sessions, spool)
+        tables: dict[str, Callable[[Iterable[str]], object]] = {}
+
+        def put(folder: str, session: Session, review: Review) -> None:
+            place = storage.join(folder, splits[session.id])
+            cells = row(session, review)
+            _copy(options, session, storage.join(place, cells[0]))
+            for split in SPLITS:  # a split without sessions has an empty table
+                uri = storage.join(folder, split, "metadata.csv")
+                if uri not in tables:
+                    tables[uri] = _metadata(stack, uri)
+            tables[storage.join(place, "metadata.csv")](cells)
+
+        return Selection(given, to, options).run(put)
 
 
 def row(session: Session, review: Review) -> list[str]:
@@ -76,14 +74,20 @@ def row(session: Session, review: Review) -> list[str]:
     ]
 
 
-def _noted(sessions: Iterable[Session | Refusal], units: dict[str, Unit]) -> Iterator[Session | Refusal]:
-    """The sessions, with what the split must know of each noted on the way: also of those that are not written."""
+def _kept(sessions: Iterable[Session | Refusal], spool: SessionSpool) -> tuple[Iterator[Session | Refusal], dict[str, str]]:
+    """The same sessions, in order of their ids, and the split of each: that is known only once all have been seen."""
+    units: dict[str, Unit] = {}
+    others: list[Refusal] = []
     for session in sessions:
-        if isinstance(session, Session):
-            found = consensus(session)
-            usable = found.state in (ReviewState.CALLS, ReviewState.NO_CALLS)
-            units[session.id] = unit_of(session, usable=usable, calls=len(found.boxes))
-        yield session
+        if isinstance(session, Refusal):
+            others.append(session)
+        elif spool.add(session):
+            said = consensus(session)
+            units[session.id] = unit_of(session, usable=said.state in COMPLETED, calls=len(said.boxes))
+        else:
+            others.append(Refusal(f"session {session.id}", "a second task of this session; the first was taken"))
+    ordered = (session for same in spool.by_id() for session in same)
+    return chain(others, ordered), assign(list(units.values()), {})
 
 
 def _metadata(stack: ExitStack, uri: str) -> Callable[[Iterable[str]], object]:
@@ -94,6 +98,10 @@ def _metadata(stack: ExitStack, uri: str) -> Callable[[Iterable[str]], object]:
     return writer.writerow
 
 
-def _copy(audio_uri: str, to: str) -> None:
-    with storage.open_read(audio_uri) as file, storage.open_write(to) as copy:
+def _copy(options: WriteOptions, session: Session, to: str) -> None:
+    try:
+        file = options.open_audio(session.recording.audio_uri)
+    except (InputError, StorageError) as error:
+        raise InputError(f"its audio cannot be copied: {error}") from error
+    with file, storage.open_write(to) as copy:
         shutil.copyfileobj(file, copy, 2**20)

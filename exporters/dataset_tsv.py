@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from exporters.base import WriteOptions
 from exporters.selection import Selection, write_tables
+from podcast.dataset_table import COLUMNS
 from podcast.errors import Refusal
 from podcast.model import Review, Session
 from podcast.report import Report
 from podcast.spool import Spool
 from podcast.times import PACIFIC, parse_session_name
 
-COLUMNS = ("dataset", "wav_filename", "start_time_s", "duration_s", "location", "date", "pst_or_master_tape_identifier")
 FILE = "annotations.tsv"
 
 
@@ -20,12 +20,15 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
     """One table `annotations.tsv` below the folder `to`, sessions in order of their names."""
     selection = Selection(sessions, to, options)
     with Spool() as spool:
-        for folder, session, review in selection:
+
+        def put(folder: str, session: Session, review: Review) -> None:
             if session.recording.start is None and parse_session_name(session.id).parent_start:
                 selection.report.warn("some sessions were imported without audio, so their own start is unknown: date is empty")
             spool.add(folder, session.id, list(rows(session, review)))
+
+        report = selection.run(put)
         write_tables(spool, FILE, COLUMNS, "\t")
-    return selection.report
+    return report
 
 
 def rows(session: Session, review: Review) -> Iterator[tuple[str, ...]]:

@@ -32,16 +32,14 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
 
     A session whose start (or, without calls, length) is unknown is refused: UTC and FileEndSec may not be left out.
     """
-    selection = Selection(sessions, to, options)
     with Spool() as spool:
-        for folder, session, review in selection:
-            try:
-                spool.add(folder, session.id, list(rows(session, review)))
-            except InputError as error:
-                selection.report.refuse(Refusal(f"session {session.id}", str(error)))
-                selection.report.counts["written"] -= 1
+
+        def put(folder: str, session: Session, review: Review) -> None:
+            spool.add(folder, session.id, list(rows(session, review)))
+
+        report = Selection(sessions, to, options).run(put)
         write_tables(spool, FILE, COLUMNS, ",")
-    return selection.report
+    return report
 
 
 def rows(session: Session, review: Review) -> Iterator[tuple[str, ...]]:

@@ -21,16 +21,12 @@ STATES = {ReviewState.CALLS: "Positive", ReviewState.NO_CALLS: "Negative"}
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file `<session id>.json` a completed session below the folder `to`. A session whose start is unknown is refused."""
-    selection = Selection(sessions, to, options)
-    for folder, session, review in selection:
-        try:
-            content = json.dumps(as_json(session, review), indent=2, ensure_ascii=False) + "\n"
-        except InputError as error:
-            selection.report.refuse(Refusal(f"session {session.id}", str(error)))
-            selection.report.counts["written"] -= 1
-            continue
+
+    def put(folder: str, session: Session, review: Review) -> None:
+        content = json.dumps(as_json(session, review), indent=2, ensure_ascii=False) + "\n"
         storage.write(storage.join(folder, f"{session.id}.json"), content.encode())
-    return selection.report
+
+    return Selection(sessions, to, options).run(put)
 
 
 def as_json(session: Session, review: Review) -> dict[str, Any]:

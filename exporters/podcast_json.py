@@ -16,11 +16,11 @@ from podcast.report import Report
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file a completed session below the folder `to`; see `Selection` for what is left out."""
-    selection = Selection(sessions, to, options)
-    for folder, session, review in selection:
-        uri = storage.join(folder, f"{session.id}.json")
-        storage.write(uri, as_bytes(session, review))
-    return selection.report
+
+    def put(folder: str, session: Session, review: Review) -> None:
+        storage.write(storage.join(folder, f"{session.id}.json"), as_bytes(session, review))
+
+    return Selection(sessions, to, options).run(put)
 
 
 def as_bytes(session: Session, review: Review) -> bytes:

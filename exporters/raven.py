@@ -20,10 +20,12 @@ ARCHIVE_NYQUIST_HZ = 24_000.0
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file `<session id>.selections.txt` a completed session below the folder `to`, a header alone for no call."""
     selection = Selection(sessions, to, options)
-    for folder, session, review in selection:
-        uri = storage.join(folder, f"{session.id}.selections.txt")
-        storage.write(uri, table(review, _nyquist_hz(session.recording, review, selection.report)))
-    return selection.report
+
+    def put(folder: str, session: Session, review: Review) -> None:
+        content = table(review, _nyquist_hz(session.recording, review, options, selection.report))
+        storage.write(storage.join(folder, f"{session.id}.selections.txt"), content)
+
+    return selection.run(put)
 
 
 def table(review: Review, nyquist_hz: float) -> bytes:
@@ -50,11 +52,12 @@ def table(review: Review, nyquist_hz: float) -> bytes:
         return path.read_bytes()
 
 
-def _nyquist_hz(recording: Recording, review: Review, report: Report) -> float:
+def _nyquist_hz(recording: Recording, review: Review, options: WriteOptions, report: Report) -> float:
     if all(item.event.high_hz is not None for item in review.annotations):
         return ARCHIVE_NYQUIST_HZ
     try:
-        return audio.probe(recording.audio_uri).sample_rate / 2
+        with options.open_audio(recording.audio_uri) as file:
+            return audio.probe_file(file, recording.audio_uri).sample_rate / 2
     except (InputError, StorageError):
         report.warn(f"some audio cannot be read here: boxes without frequencies reach to {ARCHIVE_NYQUIST_HZ:g} Hz")
         return ARCHIVE_NYQUIST_HZ

@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from exporters.base import WriteOptions, chosen_reviews
+from exporters.base import WriteOptions
 from podcast import storage
 from podcast.errors import InputError, Refusal
 from podcast.model import Certainty, Review, ReviewState, Session
 from podcast.report import Report
+from podcast.reviews import COMPLETED, chosen
 from podcast.spool import Spool
 
 SIDECAR = "sidecar.jsonl"
+
+Put = Callable[[str, Session, Review], str | None]
+"""Writes one review of a session below a folder, or raises InputError; gives the count that it belongs to, if not `written`."""
 
 
 class Selection:
@@ -30,38 +34,36 @@ class Selection:
         self.report.counts.update(written=0, no_calls=0, unsure=0, skipped=0, unreviewed=0, refused=0)
         self._sessions, self._to, self._options = sessions, to, options
 
-    def __iter__(self) -> Iterator[tuple[str, Session, Review]]:
-        """The folder, session and review of everything to be written, each pair of folder and session once."""
+    def run(self, put: Put) -> Report:
+        """Give everything that is to be written to `put`, each pair of folder and session once.
+
+        What `put` refuses (InputError) is counted as refused and the rest goes on; any other error ends the export.
+        """
         with Spool() as seen, Spool() as unheld:
             for session in self.report.accepted(self._sessions):
-                reviews = list(chosen_reviews(session, self._options.annotator))
+                reviews = list(chosen(session, self._options.annotator))
                 if not reviews:
                     self.report.counts["unreviewed"] += 1
                 for name, review in reviews:
                     try:
-                        folder = storage.join(self._to, name) if name else self._to
-                        storage.join(folder, session.id)
+                        self._take(session, review, name, put, seen, unheld)
                     except InputError as error:
                         self.report.refuse(Refusal(f"session {session.id}", str(error)))
-                        continue
-                    if not seen.add(folder, session.id):
-                        self.report.refuse(Refusal(f"session {session.id}", "a second task of this session; the first was taken"))
-                    elif self._is_written(session, review, folder, unheld):
-                        yield folder, session, review
             self._write_sidecars({folder for folder, _ in seen.groups()}, unheld)
+        return self.report
 
-    def _is_written(self, session: Session, review: Review, folder: str, unheld: Spool) -> bool:
-        if review.state is ReviewState.SKIPPED:
-            self.report.counts["skipped"] += 1
-            return False
-        if not _held(review):
+    def _take(self, session: Session, review: Review, name: str, put: Put, seen: Spool, unheld: Spool) -> None:
+        folder = storage.join(self._to, name) if name else self._to
+        storage.join(folder, session.id)
+        if not seen.add(folder, session.id):
+            raise InputError("a second task of this session; the first was taken")
+        if review.state is not ReviewState.SKIPPED and not _held(review):
             unheld.add(folder, session.id, _as_dict(session, review))
-        if review.state in (ReviewState.UNSURE, ReviewState.UNREVIEWED):
+        if review.state not in COMPLETED:
             self.report.counts[str(review.state)] += 1
-            return False
-        self.report.counts["written"] += 1
+            return
+        self.report.counts[put(folder, session, review) or "written"] += 1
         self.report.counts["no_calls"] += review.state is ReviewState.NO_CALLS
-        return True
 
     def _write_sidecars(self, folders: set[str], unheld: Spool) -> None:
         for folder, rows in unheld.groups():
@@ -92,7 +94,7 @@ def write_tables(spool: Spool, name: str, columns: Sequence[str], delimiter: str
 
 def _held(review: Review) -> bool:
     plain = all(item.certainty is Certainty.CERTAIN and not item.call_type and not item.note for item in review.annotations)
-    return plain and not review.note and review.state in (ReviewState.CALLS, ReviewState.NO_CALLS)
+    return plain and not review.note and review.state in COMPLETED
 
 
 def _as_dict(session: Session, review: Review) -> dict[str, Any]:

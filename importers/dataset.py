@@ -6,15 +6,14 @@ docs/formats/dataset.md for their columns, and what becomes of each.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
+import json
 import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from importers import release
@@ -22,40 +21,16 @@ from importers.base import ReadOptions
 from importers.recordings import AudioFolder
 from importers.tags import meaning
 from podcast import storage
+from podcast.dataset_table import DatasetTable, Row
 from podcast.errors import InputError, PodcastError, Refusal, StorageError
 from podcast.model import Annotation, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.nodes import node_of_location
 from podcast.times import pacific_to_utc
 
 DATE_FORMS = ("%Y-%m-%d", "%m/%d/%Y", "%Y_%m_%d")
-ALIASES = {
-    "dataset": ("dataset", "data_source"),
-    "wav_filename": ("wav_filename",),
-    "start_time_s": ("start_time_s",),
-    "duration_s": ("duration_s",),
-    "location": ("location",),
-    "date": ("date",),
-    "identifier": ("pst_or_master_tape_identifier", "data_source_id", "master_wav"),
-    "tag": ("tag",),
-}
-"""Our name of each column, and the names that it has in the wild."""
-
-NEEDED = ("wav_filename", "start_time_s", "duration_s")
 ANNOTATOR = "released"
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    where: str
-    dataset: str
-    start_time_s: str
-    duration_s: str
-    location: str
-    date: str
-    identifier: str
-    tag: str
 
 
 def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
@@ -72,17 +47,13 @@ def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
     audio = AudioFolder(options.audio, storage.join(folder or ".", "wav"), required=options.audio_required)
     unknown: Counter[str] = Counter()
     with closing(sqlite3.connect("")) as database:
-        database.execute(
-            "CREATE TABLE row (wav TEXT, line INTEGER, dataset, start, duration, location, date, identifier, tag, whence)"
-        )
+        database.execute("CREATE TABLE row (wav TEXT, line INTEGER, content TEXT)")
         for uri in _tables(source):
             yield from _load(uri, database)
-        query = (
-            "SELECT wav, whence, dataset, start, duration, location, date, identifier, tag FROM row ORDER BY wav, whence, line"
-        )
+        query = "SELECT wav, content FROM row ORDER BY wav, line"
         for wav, rows in itertools.groupby(database.execute(query), key=lambda row: str(row[0])):
             try:
-                yield _session(wav, [_Row(*map(str, row[1:])) for row in rows], audio, options, unknown)
+                yield _session(wav, [Row(**json.loads(content)) for _, content in rows], audio, options, unknown)
             except PodcastError as error:
                 yield Refusal(f"{source}, {wav}", str(error))
         listed = {str(wav) for (wav,) in database.execute("SELECT DISTINCT wav FROM row")}
@@ -102,29 +73,19 @@ def _tables(source: str) -> list[str]:
 
 
 def _load(uri: str, database: sqlite3.Connection) -> Iterator[Refusal]:
-    """Keep the table's lines; columns go by any of their names, and unknown ones (a pandas index) are passed over."""
+    """Keep the table's rows; those that name no WAV are refused."""
     with storage.open_read(uri) as file:
-        lines = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline=""), delimiter="\t", restval=None)
-        columns = {
-            ours: next((name for name in names if name in (lines.fieldnames or [])), None) for ours, names in ALIASES.items()
-        }
-        if missing := [name for name in NEEDED if columns[name] is None]:
-            raise InputError(f"{uri}, line 1: columns {missing} are missing; found {lines.fieldnames}")
-        if "confidence" in (lines.fieldnames or []):
+        table = DatasetTable(file, uri)
+        if table.are_predictions:
             raise InputError(f"{uri}: these are predictions; import them with --from predictions-tsv")
-        for line in lines:
-            cells = {ours: (line.get(name) or "").strip() if name else "" for ours, name in columns.items()}
-            if not cells["wav_filename"]:
-                yield Refusal(f"{uri}, line {lines.line_num}", "wav_filename is empty")
+        for number, row in enumerate(table):
+            if not row.wav_filename:
+                yield Refusal(row.where, row.problem)
                 continue
-            if None in line or None in line.values():
-                cells["start_time_s"] = "a line of another number of cells than the header"
-            values = [cells[name] for name in ("dataset", "start_time_s", "duration_s", "location", "date", "identifier", "tag")]
-            row = (cells["wav_filename"], lines.line_num, *values, f"{uri}, line {lines.line_num}")
-            database.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            database.execute("INSERT INTO row VALUES (?, ?, ?)", (row.wav_filename, number, json.dumps(asdict(row))))
 
 
-def _session(wav: str, rows: list[_Row], audio: AudioFolder, options: ReadOptions, unknown: Counter[str]) -> Session:
+def _session(wav: str, rows: list[Row], audio: AudioFolder, options: ReadOptions, unknown: Counter[str]) -> Session:
     first = rows[0]
     node = options.source_guid or node_of_location(first.location)
     recording, name = audio.recording(storage.stem(wav), wav, node)
@@ -147,27 +108,25 @@ def _session(wav: str, rows: list[_Row], audio: AudioFolder, options: ReadOption
     return replace(session, reviews=(Review(annotator, state, tuple(boxes)),))
 
 
-def _annotation(row: _Row, annotator: str, length_s: float | None, unknown: Counter[str]) -> Annotation | None:
+def _annotation(row: Row, annotator: str, length_s: float | None, unknown: Counter[str]) -> Annotation | None:
     """The box of one line, None for a line of zeros."""
-    try:
-        start_s, duration_s = float(row.start_time_s), float(row.duration_s)
-    except ValueError as error:
-        raise InputError(f"{row.where}: expected two numbers of seconds, not {row.start_time_s!r}, {row.duration_s!r}") from error
-    if start_s == duration_s == 0:
+    if row.problem:
+        raise InputError(f"{row.where}: {row.problem}")
+    if row.start_s == row.duration_s == 0:
         return None
     try:
-        event = SoundEvent(start_s, start_s + duration_s)
+        event = SoundEvent(row.start_s, row.start_s + row.duration_s)
     except InputError as error:
         raise InputError(f"{row.where}: {error}") from error
     if length_s is not None and event.start_s >= length_s:
-        raise InputError(f"{row.where}: the box begins at {start_s} s, past the end of the audio at {length_s} s")
+        raise InputError(f"{row.where}: the box begins at {event.start_s} s, past the end of the audio at {length_s} s")
     found = meaning(row.tag)
     if not found.known:
         unknown[row.tag] += 1
     return Annotation(event, found.label, found.certainty, annotator, Outcome.ADDED, None, found.call_type, found.note)
 
 
-def _start(row: _Row) -> datetime | None:
+def _start(row: Row) -> datetime | None:
     """UTC start from date and Pacific time of day, where the name tells none; None if the line names a tape instead."""
     for form in DATE_FORMS:
         try:

@@ -13,21 +13,22 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
 from detectors import load_detector, use_threads
 from detectors.base import Detector
-from ml_backend.audio import AudioSource
+from labelstudio.audio import TaskAudio
+from labelstudio.client import Server
+from labelstudio.labels import LabelConfig
+from labelstudio.tasks import to_prediction
 from ml_backend.cache import DetectionCache
 from ml_backend.metrics import CACHE_HITS, SESSIONS
 from podcast import audio
 from podcast.audio import Samples
 from podcast.errors import InputError, PodcastError
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.tasks import to_prediction
 from podcast.model import Detection, Recording, Session
 from podcast.settings import Settings, load_settings
 
@@ -46,7 +47,7 @@ class Service:
 
     detector: Detector
     cache: DetectionCache
-    audio: AudioSource
+    audio: TaskAudio
     budget_s: float
 
     @classmethod
@@ -56,7 +57,13 @@ class Service:
         return cls(
             load_detector(settings.ml_detector),
             DetectionCache(settings.ml_cache_dir, settings.ml_cache_max_entries),
-            AudioSource(settings),
+            TaskAudio(
+                settings.label_studio_local_files_document_root,
+                settings.label_studio_url,
+                partial(Server, settings.label_studio_url, settings.label_studio_api_key),
+                settings.ml_audio_max_bytes,
+                settings.ml_audio_timeout_s,
+            ),
             settings.ml_predict_budget_s,
         )
 

@@ -16,6 +16,8 @@ from podcast import storage
 from podcast.errors import InputError
 
 Samples = npt.NDArray[np.float32]
+Wave = npt.NDArray[np.float32]
+"""One channel, shape (frames,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,15 @@ class AudioInfo:
 
 def probe(uri: str) -> AudioInfo:
     """Read the header alone. Raises InputError if the file is no audio or holds no sample."""
-    with storage.open_read(uri) as file, _open(file, uri) as sound:
+    with storage.open_read(uri) as file:
+        return probe_file(file, uri)
+
+
+def probe_file(file: BinaryIO, name: str) -> AudioInfo:
+    """`probe` for an open file; errors name `name`."""
+    with _open(file, name) as sound:
         if not sound.frames:
-            raise InputError(f"{uri}: the audio is empty")
+            raise InputError(f"{name}: the audio is empty")
         return AudioInfo(sound.frames, sound.samplerate, sound.channels)
 
 

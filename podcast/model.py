@@ -13,6 +13,9 @@ from enum import StrEnum
 
 from podcast.errors import InputError
 
+EDGE_S = 0.1
+"""A box may end this much past its recording, in seconds: browsers and codecs disagree about lengths. It is cut to the end."""
+
 CALL = "Call"
 """The label of an orca call, as `label_config.xml` means it: what detectors give and what sources without labels hold."""
 
@@ -170,18 +173,6 @@ class Session:
     detections: tuple[Detection, ...] = ()
     model_runs: tuple[ModelRun, ...] = ()
     reviews: tuple[Review, ...] = ()
-
-    @property
-    def review_state(self) -> ReviewState:
-        """The state of the latest review that is not a skip; `skipped` if there are only skips."""
-        review = self.latest_review
-        return review.state if review else ReviewState.UNREVIEWED
-
-    @property
-    def latest_review(self) -> Review | None:
-        """The last completed review; a skip counts only where nobody completed one."""
-        completed = [review for review in self.reviews if review.state is not ReviewState.SKIPPED]
-        return next(reversed(completed or self.reviews), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,44 @@
-"""How much two events overlap in time, and which events of two lists are the same."""
+"""Stretches of time: how much two overlap, which of two lists are the same, and which of one list touch.
+
+A stretch is anything with a start and an end in seconds: a `SoundEvent`, or a row of a table as it was written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from podcast.model import SoundEvent
+TOUCH_S = 0.0015
+"""Windows whose borders lie this close touch; borders are rounded to the millisecond."""
+
+Window = tuple[float, float, float]
+"""Start and end in seconds, and a confidence."""
 
 
-def overlap(one: SoundEvent, other: SoundEvent) -> float:
-    """Intersection over union of two events in time, 0 to 1 (frequencies do not count)."""
+class Stretch(Protocol):
+    """What has a start and an end, in seconds from the recording's first sample."""
+
+    @property
+    def start_s(self) -> float:
+        """Start."""
+
+    @property
+    def end_s(self) -> float:
+        """End."""
+
+
+def overlap(one: Stretch, other: Stretch) -> float:
+    """Intersection over union of two stretches in time, 0 to 1."""
     shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
     if shared_s <= 0:
         return 0.0
     return shared_s / (max(one.end_s, other.end_s) - min(one.start_s, other.start_s))
 
 
-def match(ones: Sequence[SoundEvent], others: Sequence[SoundEvent], threshold: float) -> list[tuple[int, int]]:
-    """Pairs (index in `ones`, index in `others`) of events that overlap by at least `threshold`, each event in one pair.
+def match(ones: Sequence[Stretch], others: Sequence[Stretch], threshold: float) -> list[tuple[int, int]]:
+    """Pairs (index in `ones`, index in `others`) of stretches that overlap by at least `threshold`, each in one pair.
 
     As many pairs as possible, and among those the pairs that overlap most (an assignment problem, solved exactly).
     """
@@ -37,3 +57,17 @@ def match(ones: Sequence[SoundEvent], others: Sequence[SoundEvent], threshold: f
         weights[pair] = 1 + shared / (min(len(ones), len(others)) + 1)
     rows, columns = linear_sum_assignment(weights, maximize=True)
     return [pair for pair in zip(rows.tolist(), columns.tolist(), strict=True) if pair in overlaps]
+
+
+def joined(windows: Iterable[Window]) -> Iterator[Window]:
+    """Windows in order of their starts; those that touch or overlap as one, with their highest confidence."""
+    box: Window | None = None
+    for window in windows:
+        if box and window[0] <= box[1] + TOUCH_S:
+            box = (box[0], max(box[1], window[1]), max(box[2], window[2]))
+            continue
+        if box:
+            yield box
+        box = window
+    if box:
+        yield box

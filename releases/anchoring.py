@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from podcast.consensus import reviews_by_annotator
 from podcast.model import Annotation, Detection, ModelRun, Outcome, Review, Session, SoundEvent
 from podcast.overlap import match
+from podcast.reviews import by_annotator
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class AnchoringAudit:
 
     def add(self, session: Session) -> None:
         """Take one session."""
-        for review in reviews_by_annotator(session):
+        for review in by_annotator(session):
             for run in sorted({*session.model_runs, *(item.model_run for item in _detections(session, review))}):
                 self._add(session, review, run)
 

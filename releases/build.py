@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import BinaryIO
 
 from exporters import dataset_tsv
 from importers import release as released
 from importers.base import ReadOptions
-from podcast import audio, storage
-from podcast.consensus import DEFAULT_OVERLAP, consensus
+from podcast import audio, dataset_table, storage
 from podcast.errors import InputError, PodcastError, Refusal
 from podcast.model import Session
 from podcast.report import Report
+from podcast.reviews import COMPLETED, DEFAULT_OVERLAP, consensus
 from podcast.session_spool import SessionSpool
 from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES, SPLITS, Unit, assign, check, unit_of
 from podcast.spool import Spool
@@ -29,7 +30,7 @@ from releases.audio import copy_wav, with_digest
 from releases.card import DEFAULT_LICENCE, CardWords, card
 from releases.diff import counts, diff
 from releases.pictures import pictures
-from releases.records import AUDIO_STATES, RELEASED_STATES, Pseudonyms, Record, records, spooled, wav_filename
+from releases.records import AUDIO_STATES, Pseudonyms, Record, records, spooled, wav_filename
 from releases.summary import Summary
 
 CHECKSUMS = "SHA256SUMS"
@@ -41,7 +42,8 @@ class ReleaseOptions:
 
     `audio` is the folder with `<session id>.wav`, None for each recording's own `audio_uri`; `with_audio` False leaves audio
     and archive out. `previous` is the folder of the release that this one follows: its splits stay. `pseudonyms` is the table
-    of its annotators. `rounds` holds what volunteers read about each round. `gap_s`, `shares`: see `podcast.splits`.
+    of its annotators. `rounds` holds what volunteers read about each round. `open_audio` opens an `audio_uri`, as far as that
+    may be read. `gap_s`, `shares`: see `podcast.splits`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ReleaseOptions:
     pseudonyms: str | None = None
     licence: str = DEFAULT_LICENCE
     rounds: Mapping[str, str] = field(default_factory=dict)
+    open_audio: Callable[[str], BinaryIO] = storage.open_read
 
 
 def build(
@@ -100,8 +103,8 @@ def _plan(found: Iterator[Record], options: ReleaseOptions) -> tuple[dict[str, s
     annotators: set[str] = set()
     for record in found:
         if options.with_audio and record.state in AUDIO_STATES:
-            record = with_digest(record, options.audio)
-        usable = record.state in RELEASED_STATES
+            record = with_digest(record, options.audio, options.open_audio)
+        usable = record.state in COMPLETED
         units[record.session.id] = unit_of(record.session, usable=usable, calls=len(record.consensus.boxes))
         annotators.update(review.annotator for review in record.session.reviews)
     if not units:
@@ -138,14 +141,14 @@ class _Release:
     def write_tables(self, found: Iterator[Record]) -> None:
         """Audio, tables, pictures and the card."""
         with ExitStack() as stack:
-            splits = {split: self._table(stack, f"{split}.tsv", dataset_tsv.COLUMNS) for split in SPLITS}
+            splits = {split: self._table(stack, f"{split}.tsv", dataset_table.COLUMNS) for split in SPLITS}
             sessions = self._table(stack, "sessions.csv", tables.SESSIONS)
             annotations = self._table(stack, "annotations.csv", tables.ANNOTATIONS)
             reviews = self._table(stack, "reviews.csv", tables.REVIEWS)
             boxes = self._table(stack, "review_boxes.csv", tables.REVIEW_BOXES)
             for record in self._with_audio(found):
                 split = self._assigned[record.session.id]
-                if record.state in RELEASED_STATES and split in SPLITS:
+                if record.state in COMPLETED and split in SPLITS:
                     splits[split](dataset_tsv.rows(record.session, tables.released_review(record)))
                 sessions([tables.session_row(record, split, audio=self._options.with_audio)])
                 annotations(tables.annotation_rows(record, split, self._names))
@@ -163,7 +166,7 @@ class _Release:
                 yield record
                 continue
             try:
-                copied = copy_wav(record, self._options.audio, storage.join(self._folder, "wav"))
+                copied = copy_wav(record, self._options.audio, storage.join(self._folder, "wav"), self._options.open_audio)
             except InputError as error:
                 self._report.refuse(Refusal(f"session {record.session.id}", str(error)))
                 self._refused.add(record.session.id)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from podcast import storage
+from podcast import reading, storage
 
 Line = tuple[int, Mapping[str, str]]
 
@@ -57,24 +55,18 @@ class Labels:
 def open_table(folder: str, name: str, delimiter: str) -> Iterator[Table]:
     """A table with a header. Lines of the wrong number of cells, and text that is not UTF-8, are findings and passed over."""
     with storage.open_read(storage.join(folder, name)) as file:
-        text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=delimiter)
-        columns = next(reader, [])
-        table = Table(name, columns, iter(()), [])
-        table.lines = _lines(reader, table)
+        read = reading.Table(file, name, delimiter)
+        table = Table(name, read.columns, iter(()), [])
+        table.lines = _lines(read, table)
         yield table
 
 
-def _lines(reader: Iterator[list[str]], table: Table) -> Iterator[Line]:
-    number = 1
-    for cells in reader:
-        number = getattr(reader, "line_num", number + 1)
-        if len(cells) != len(table.columns):
-            table.broken(number, "cells", f"has {len(cells)} cells, expected {len(table.columns)} as in the header")
-        elif any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell):
-            table.broken(number, "utf-8", "is not UTF-8 text")
+def _lines(read: reading.Table, table: Table) -> Iterator[Line]:
+    for line in read:
+        if line.problem:
+            table.broken(line.number, line.rule, line.problem)
         else:
-            yield number, dict(zip(table.columns, cells, strict=True))
+            yield line.number, line.cells
 
 
 def number_in(cell: str | None) -> float | None:

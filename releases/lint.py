@@ -7,16 +7,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from podcast import audio, storage
+from podcast.dataset_table import COLUMNS, NEEDED
 from podcast.errors import InputError, StorageError
-from podcast.labelstudio.checks import EDGE_S
-from podcast.model import Recording, Session
+from podcast.model import EDGE_S, Recording, Session
 from podcast.splits import DEFAULT_GAP_S, Unit, check, unit_of
 from podcast.times import SessionName, pacific_to_utc, parse_session_name
 from releases import lint_dclde, lint_tables
 from releases.findings import Finding, Labels, Table, number_in, open_table
-
-COLUMNS = ("dataset", "wav_filename", "start_time_s", "duration_s", "location", "date", "pst_or_master_tape_identifier")
-NEEDED = ("wav_filename", "start_time_s", "duration_s")
 
 
 def lint(folder: str, gap_s: float = DEFAULT_GAP_S) -> Iterator[Finding]:

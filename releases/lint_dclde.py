@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from exporters.dclde import COLUMNS
 from releases.findings import Finding, number_in, open_table
 
-COLUMNS = (
-    "Soundfile,Dataset,LowFreqHz,HighFreqHz,FileBeginSec,FileEndSec,UTC,ClassSpecies,KW,KW_certain,Ecotype,Provider,"
-    "AnnotationLevel,FilePath,FileOk"
-)
 ALLOWED = {
     "ClassSpecies": ("KW", "HW", "AB", "UndBio"),
     "KW": ("0", "1"),
@@ -25,8 +22,8 @@ def lint(folder: str, name: str) -> Iterator[Finding]:
     with open_table(folder, name, ",") as table:
         if "Soundfile" not in table.columns:
             return
-        if ",".join(table.columns) != COLUMNS:
-            table.broken(1, "dclde-columns", f"are {list(table.columns)}, expected {COLUMNS}")
+        if tuple(table.columns) != COLUMNS:
+            table.broken(1, "dclde-columns", f"are {list(table.columns)}, expected {list(COLUMNS)}")
         else:
             for number, cells in table.lines:
                 for rule, message in broken_rules(cells):

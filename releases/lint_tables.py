@@ -10,13 +10,12 @@ from datetime import datetime
 
 from podcast import audio, storage
 from podcast.errors import InputError
-from podcast.labelstudio.checks import EDGE_S
-from podcast.model import Certainty, Recording, ReviewState, Session
+from podcast.model import EDGE_S, Certainty, Recording, ReviewState, Session
+from podcast.reviews import COMPLETED
 from podcast.splits import LEFT_OUT, SPLITS, Unit, check, unit_of
 from podcast.times import PACIFIC, parse_utc
 from releases import tables
 from releases.findings import Finding, Labels, Table, number_in, open_table
-from releases.records import RELEASED_STATES
 
 OWN = ("sessions.csv", "annotations.csv", "reviews.csv", "review_boxes.csv", "agreement.csv", "anchoring.csv")
 CHECKSUMS = "SHA256SUMS"
@@ -80,7 +79,7 @@ def _session(
         table.broken(number, "sha256", f"{cells['sha256']!r}: expected 64 hexadecimal digits")
     start = _moment(table, number, cells["start_utc"])
     duration_s = number_in(cells["duration_s"])
-    expected = split if state in RELEASED_STATES and split in SPLITS else None
+    expected = split if state in COMPLETED and split in SPLITS else None
     found = labels.split_of.get(name)
     if found != expected:
         where = f"in {found}.tsv" if found else "in no table of labels"

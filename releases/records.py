@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from podcast import storage
-from podcast.consensus import Consensus, consensus
 from podcast.errors import InputError, Refusal
 from podcast.model import Detection, ReviewState, Session
 from podcast.report import Report
+from podcast.reviews import COMPLETED, Consensus, consensus
 from podcast.session_spool import SessionSpool
 from podcast.times import parse_session_name
 
-RELEASED_STATES = (ReviewState.CALLS, ReviewState.NO_CALLS)
-"""The states that the train, dev and test tables hold."""
-
-AUDIO_STATES = (*RELEASED_STATES, ReviewState.UNSURE)
+AUDIO_STATES = (*COMPLETED, ReviewState.UNSURE)
 """The states whose audio a release holds; nobody has said anything about the others."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

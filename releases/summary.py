@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from podcast.model import ReviewState
+from podcast.reviews import COMPLETED
 from podcast.times import PACIFIC
-from releases.records import RELEASED_STATES, Record
+from releases.records import Record
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Summary:
         else:
             self.first = min(self.first or recording.start, recording.start)
             self.last = max(self.last or recording.start, recording.start)
-        if record.state in RELEASED_STATES:
+        if record.state in COMPLETED:
             self._add_released(record, split)
 
     def _add_released(self, record: Record, split: str) -> None:

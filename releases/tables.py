@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from podcast.model import Annotation, Detection, Review, SoundEvent
 from podcast.nodes import find_node
+from podcast.reviews import COMPLETED
 from podcast.times import format_utc, parse_session_name
-from releases.records import AUDIO_STATES, RELEASED_STATES, Pseudonyms, Record, wav_filename
+from releases.records import AUDIO_STATES, Pseudonyms, Record, wav_filename
 
 Row = tuple[str, ...]
 
@@ -68,7 +69,7 @@ def annotation_rows(record: Record, split: str, names: Pseudonyms) -> Iterator[R
         yield _text(
             record.session.id,
             wav_filename(record),
-            split if record.state in RELEASED_STATES else "",
+            split if record.state in COMPLETED else "",
             record.state,
             *_event(item.event),
             moment(start, item.event.start_s),
@@ -118,8 +119,8 @@ def review_box_rows(record: Record, names: Pseudonyms) -> Iterator[Row]:
 
 
 def released_review(record: Record) -> Review:
-    """What is released of a session, as one review that a table of boxes can be made of."""
-    return Review("", record.state, tuple(box.annotation for box in record.consensus.boxes))
+    """What is released of a session, as a review, which exporters write."""
+    return Review("", record.state, record.consensus.annotations)
 
 
 def moment(start: datetime | None, offset_s: float | None) -> str:

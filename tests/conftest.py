@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from demo.servers import Account, free_port, label_studio, ml_backend
+from labelstudio.client import Server
 from podcast import audio
-from podcast.labelstudio.client import Server
 
 ROOT = Path(__file__).parents[1]
 

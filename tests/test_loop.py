@@ -21,10 +21,10 @@ from click.testing import CliRunner, Result
 
 from cli.main import cli
 from demo.servers import free_port
-from podcast.labelstudio.client import Server
-from podcast.labelstudio.cloud import audio_problem
-from podcast.labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
-from podcast.labelstudio.sync import Target, sync
+from labelstudio.client import Server
+from labelstudio.cloud import audio_problem
+from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
+from labelstudio.sync import Target, sync
 from podcast.model import Recording, Session
 from tests.conftest import ROOT, LabelStudio, write_noise
 

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,17 +20,17 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from cli.servers import task_audio
 from demo.sessions import SAMPLE_RATE, plan, render
-from ml_backend import audio as audio_module
+from labelstudio import audio as audio_module
+from labelstudio.checks import validate_result
+from labelstudio.client import Server
+from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from ml_backend.app import create_app
-from ml_backend.audio import AudioSource
 from ml_backend.cache import DetectionCache
 from ml_backend.model import OrcaCallModel, Service, load_service
 from podcast import audio
 from podcast.errors import InputError, PodcastError, StorageError
-from podcast.labelstudio.checks import validate_result
-from podcast.labelstudio.client import Server
-from podcast.labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from podcast.model import Detection, ModelRun, SoundEvent
 from podcast.settings import Settings
 from tests.conftest import LabelStudio, write_noise
@@ -197,17 +198,17 @@ class TestWebAudio:
 
     def test_private_hosts_are_refused(self, address: str) -> None:
         with pytest.raises(InputError, match="not a public host"):
-            AudioSource(Settings()).open(address)
+            task_audio(Settings()).open(address)
 
     def test_public_hosts_are_read_within_limits(self, address: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # No public host can be reached from here; the guard is taken away instead.
         monkeypatch.setattr(audio_module, "_refuse_private_hosts", lambda _: None)
-        with AudioSource(Settings()).open(address) as file:
+        with task_audio(Settings()).open(address) as file:
             assert file.read() == (root / "audio" / "noise.wav").read_bytes()
         with pytest.raises(StorageError, match="larger than the 1000 bytes"):
-            AudioSource(Settings(ml_audio_max_bytes=1000)).open(address)
+            replace(task_audio(Settings()), max_bytes=1000).open(address)
         with pytest.raises(StorageError, match="404"):
-            AudioSource(Settings()).open(address + "x")
+            task_audio(Settings()).open(address + "x")
 
 
 class TestCache:

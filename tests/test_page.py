@@ -18,10 +18,11 @@ from playwright.sync_api import TimeoutError as PageTimeoutError
 
 from cli.main import cli
 from demo.sessions import DURATION_S, SAMPLE_RATE, DemoSession, render
+from labelstudio.labels import LabelConfig
+from labelstudio.round_out import to_sessions
 from podcast import audio
-from podcast.labelstudio.client import to_sessions
-from podcast.labelstudio.labels import LabelConfig
 from podcast.model import Certainty, Outcome, Review, ReviewState, Session, SoundEvent
+from podcast.reviews import latest
 from tests.conftest import LabelStudio
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -148,7 +149,7 @@ class Stream:
         for session in to_sessions(server.export(self.project_id, with_predictions=True), LabelConfig.load(), server.users()):
             assert isinstance(session, Session), session
             found.append(session)
-        return {session.id: review for session in found if (review := session.latest_review)}
+        return {session.id: review for session in found if (review := latest(session.reviews))}
 
     def export(self, to: Path, export_format: str = "podcast-json") -> dict[str, Any]:
         result = podcast(self.studio, "export", "--round", self.round_name, "--to", str(to), "--format", export_format, "--json")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podcast.scoring import (
+from evaluation.scoring import (
     EventCounts,
     Protocol,
     Span,

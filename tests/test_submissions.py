@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.sessions import from_task
+from labelstudio.labels import LabelConfig
+from labelstudio.sessions import from_task
 from podcast.model import Outcome, Review
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from importers.hls import Archive
+from labelstudio.labels import LabelConfig
+from labelstudio.tasks import to_task
 from pipeline.engine import LocalEngine
 from pipeline.job import Job, run
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.tasks import to_task
 from podcast.model import Session
 from podcast.report import Report
 from podcast.times import parse_moment

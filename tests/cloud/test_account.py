@@ -13,11 +13,11 @@ from azure.storage.blob import BlobServiceClient
 from click.testing import CliRunner, Result
 
 from cli.main import cli
-from pipeline.account import read_account
+from labelstudio.labels import LabelConfig
+from labelstudio.sessions import from_task
+from legacy.account import read_account
 from podcast import storage
 from podcast.errors import InputError
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.sessions import from_task
 from podcast.model import ReviewState
 from tests.cloud.emulators import ACCOUNT, KEY
 from tests.conftest import LabelStudio, write_noise

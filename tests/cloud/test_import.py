@@ -12,11 +12,11 @@ from azure.storage.blob import BlobServiceClient
 from click.testing import CliRunner, Result
 
 from cli.main import cli
-from ml_backend.audio import AudioSource
+from cli.servers import task_audio
+from labelstudio.cloud import audio_problem, ensure_cloud_storage
+from labelstudio.labels import LabelConfig
 from podcast import storage
 from podcast.errors import InputError
-from podcast.labelstudio.cloud import audio_problem, ensure_cloud_storage
-from podcast.labelstudio.labels import LabelConfig
 from podcast.model import Round
 from podcast.settings import Settings
 from tests.cloud.archive import NODE, archive_folder
@@ -100,9 +100,9 @@ def test_the_ml_backend_reads_private_clouds_by_every_address(rig: Rig) -> None:
     storage.write(uri, b"whale")
     if rig.kind == "local":
         with pytest.raises(InputError, match="document root"):
-            AudioSource(Settings()).open(uri)
+            task_audio(Settings()).open(uri)
         return
-    with AudioSource(Settings()).open(uri) as file:
+    with task_audio(Settings()).open(uri) as file:
         assert file.read() == b"whale"
 
 

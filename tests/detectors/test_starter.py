@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from detectors import load_detector
-from detectors.sounds import RATE as SOUND_RATE
+from detectors.starter import RATE as SOUND_RATE
 from detectors.starter import SHIPPED, Starter, StarterNet, whitened
 from podcast import audio
 from podcast.errors import InputError

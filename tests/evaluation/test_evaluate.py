@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -10,11 +11,16 @@ from click.testing import CliRunner
 
 from cli.main import cli
 from evaluation.scores import lengths, score
+from evaluation.scoring import Protocol, Span
 from evaluation.tables import Labelled, Predicted, parse_predictions, parse_truth, read_predictions, read_truth, truth_of_sessions
 from podcast.errors import InputError
 from podcast.model import Annotation, Certainty, Outcome, Recording, Review, ReviewState, Session, SoundEvent
 from podcast.report import Report
-from podcast.scoring import Protocol, Span
+
+
+def table(*lines: str) -> io.BytesIO:
+    return io.BytesIO("\n".join(lines).encode())
+
 
 VARIANTS = {
     "release": "dataset\twav_filename\tstart_time_s\tduration_s\tlocation\tdate\tpst_or_master_tape_identifier\n"
@@ -27,19 +33,19 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("text", VARIANTS.values(), ids=VARIANTS.keys())
-def test_every_variant_of_the_truth(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_of_the_truth(variant: str, tmp_path: Path) -> None:
     path = tmp_path / "truth.tsv"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(VARIANTS[variant], encoding="utf-8")
     [recording] = read_truth(str(path))
     assert (recording.name, recording.spans) == ("a", (Span(1.5, 0.5),))
     assert recording.hydrophone == "Haro Strait, Orcasound Lab"
-    assert recording.dataset == ("round2" if text.startswith("dataset") else "all")
+    assert recording.dataset == {"release": "round2", "data source": "x"}.get(variant, "all")
 
 
 def test_a_node_in_the_name_is_the_hydrophone_where_no_column_tells() -> None:
     [recording] = parse_truth(
-        ["wav_filename\tstart_time_s\tduration_s", "rpi-port-townsend_2020_09_30_03_51_56_PDT.wav\t0\t0"], "t.tsv"
+        table("wav_filename\tstart_time_s\tduration_s", "rpi-port-townsend_2020_09_30_03_51_56_PDT.wav\t0\t0"), "t.tsv"
     )
     assert recording.hydrophone == "rpi_port_townsend"
 
@@ -57,7 +63,7 @@ def test_a_node_in_the_name_is_the_hydrophone_where_no_column_tells() -> None:
 )
 def test_a_bad_truth_names_line_and_column(lines: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        parse_truth(lines, "t.tsv")
+        parse_truth(table(*lines), "t.tsv")
 
 
 def test_the_length_comes_from_what_is_known_then_the_table_then_the_predictions() -> None:
@@ -88,7 +94,10 @@ def test_boxes_of_podcast_detect_are_not_joined() -> None:
         "a.wav\t1\t1\t0.9\te:1",
     ]
     truth = [Labelled("a", "all", "h", (Span(0, 1), Span(1, 1)))]
-    as_boxes, as_windows = parse_predictions(lines, "p.tsv"), parse_predictions([x.rsplit("\t", 1)[0] for x in lines], "p.tsv")
+    as_boxes, as_windows = (
+        parse_predictions(table(*lines), "p.tsv"),
+        parse_predictions(table(*(x.rsplit("\t", 1)[0] for x in lines)), "p.tsv"),
+    )
     assert score(truth, as_boxes, {"a": 9.0}, Protocol.STRICT, 0.5).events[0.5].hits == 2
     assert score(truth, as_windows, {"a": 9.0}, Protocol.STRICT, 0.5).events[0.5].hits == 1
 

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import cli
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.sync import Target, sync
-from podcast.labelstudio.tasks import to_task
+from labelstudio.labels import LabelConfig
+from labelstudio.sync import Target, sync
+from labelstudio.tasks import to_task
 from podcast.model import ReviewState, Session
 from releases.build import ReleaseOptions
 from tests.conftest import LabelStudio, write_noise

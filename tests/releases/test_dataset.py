@@ -14,10 +14,11 @@ import pytest
 from importers.base import ReadOptions
 from importers.dataset import read
 from importers.tags import meaning
+from labelstudio.labels import LabelConfig
+from labelstudio.tasks import to_task
 from podcast.errors import InputError, Refusal
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.tasks import to_task
 from podcast.model import Certainty, ReviewState, Session, SoundEvent
+from podcast.reviews import review_state
 from releases.build import ReleaseOptions
 from releases.lint import lint
 from tests.conftest import write_noise
@@ -135,7 +136,7 @@ def test_zeros_silence_and_contradictions(tmp_path: Path) -> None:
     lines = ("silent.wav | 0.0 | 0.0", "both.wav | 0 | 0", "both.wav | 1 | 1")
     table = "\n".join([HEAD, *(f"r | {line} | x | - | -" for line in lines)])
     found = {item.id: item for item in sessions(folder, table)}
-    states = {name: item.review_state for name, item in found.items()}
+    states = {name: review_state(item) for name, item in found.items()}
     assert states == {"silent": ReviewState.NO_CALLS, "both": ReviewState.UNSURE, "nobody": ReviewState.UNREVIEWED}
     assert found["silent"].recording.duration_s == 10.0
 
@@ -153,7 +154,7 @@ def test_one_bad_line_refuses_its_session_alone(tmp_path: Path) -> None:
 def test_boxes_can_come_as_prelabels(tmp_path: Path) -> None:
     table = f"{HEAD}\nr5 | {MINUTE}.wav | 1.5 | 2.45 | orcasound_lab | 2020-07-25 | 12:15:00"
     (found,) = sessions(tmp_path / "r", table, ReadOptions(audio_required=False, model_version="pod.cast:r5"))
-    assert (found.review_state, [str(item.model_run) for item in found.detections]) == (ReviewState.UNREVIEWED, ["pod.cast:r5"])
+    assert (review_state(found), [str(item.model_run) for item in found.detections]) == (ReviewState.UNREVIEWED, ["pod.cast:r5"])
 
 
 def test_what_is_no_dataset(data: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from exporters.dclde import COLUMNS
 from podcast.errors import InputError
 from podcast.model import ReviewState
 from podcast.times import parse_session_name
 from releases.build import ReleaseOptions, build
 from releases.lint import lint
-from releases.lint_dclde import COLUMNS, broken_rules
+from releases.lint_dclde import broken_rules
 from tests.releases.sessions import review, session, spread
 from tests.releases.test_release import no_address, with_audio
 
@@ -146,7 +147,7 @@ def test_the_real_test_round(data: Path) -> None:
 
 GOOD = dict(
     zip(
-        COLUMNS.split(","),
+        COLUMNS,
         [
             "a.wav",
             "r",

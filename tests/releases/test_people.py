@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from podcast.consensus import consensus
 from podcast.model import Certainty, Detection, ModelRun, Outcome, Review, ReviewState, SoundEvent
 from podcast.overlap import match, overlap
+from podcast.reviews import consensus
 from releases.agreement import Agreement, Measure, alpha, event_f1, kappa
 from releases.anchoring import AnchoringAudit
 from tests.releases.sessions import RUN, box, review, session

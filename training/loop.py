@@ -17,9 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.sounds import Clip, Wave
+from evaluation.scoring import average_precision
+from evaluation.tables import Labelled
+from podcast.audio import Wave
 from podcast.errors import InputError
-from podcast.scoring import average_precision
+from podcast.times import parse_session_name
+from training.sounds import Clip
 
 STATE, CONFIG, CURVES = "state.pt", "config.json", "curves.json"
 Spans = Sequence[tuple[float, float]]
@@ -27,12 +30,21 @@ Spans = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """A recording in which every call is marked, at `RATE`; spans are start and end in seconds."""
+class Recorded:
+    """A recording in which every call is marked, mono, at the rate of `starter`."""
 
     wave: Wave
-    spans: tuple[tuple[float, float], ...]
-    session: str
+    labelled: Labelled
+
+    @property
+    def session(self) -> str:
+        """The parent recording, by which data is split."""
+        return parse_session_name(self.labelled.name).parent
+
+    @property
+    def spans(self) -> Spans:
+        """Start and end of each call in seconds."""
+        return [(span.start_s, span.end_s) for span in self.labelled.spans if span.duration_s > 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Sounds:
     calls: tuple[Clip, ...] = ()
     others: tuple[Clip, ...] = ()
     backgrounds: tuple[Clip, ...] = ()
-    labelled: tuple[Labelled, ...] = ()
+    labelled: tuple[Recorded, ...] = ()
 
     def sessions(self) -> set[str]:
         """The recordings that hold calls."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from labelstudio.labels import LabelConfig
+from labelstudio.tasks import ORIGINS
 from podcast.errors import InputError
-from podcast.labelstudio.checks import EDGE_S
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.tasks import ORIGINS
 from podcast.model import (
+    EDGE_S,
     Annotation,
     Certainty,
     Detection,

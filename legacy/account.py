@@ -17,7 +17,7 @@ from importers.podcast_json import Kind, parse, to_session
 from importers.recordings import AudioFolder
 from podcast import storage
 from podcast.errors import InputError, NotFoundError, PodcastError, Refusal
-from podcast.model import Recording, Round, Session
+from podcast.model import Recording, Review, Round, Session
 from podcast.report import Report
 from podcast.rounds import parse_rounds
 from podcast.times import SessionName, parse_session_name
@@ -141,29 +141,26 @@ class AccountRound:
         else in the meantime is kept, and refused as a conflict, unless it says the same.
         """
         selection = Selection(sessions, self._annotations, WriteOptions(annotator))
-        counts = selection.report.counts
-        counts.update(unchanged=0)
-        for _, session, review in selection:
-            uri = storage.join(self._annotations, f"{session.id}.json")
-            content = as_bytes(session, review)
-            try:
-                present = storage.read(uri)
-            except NotFoundError:
-                present = None
-            if present is not None and _says(present, uri) == _says(content, uri):
-                self._known[session.id] = hashlib.sha256(present).hexdigest()
-                counts.update(unchanged=1, written=-1)
-                continue
-            ours = present is None or hashlib.sha256(present).hexdigest() == self._known.get(session.id)
-            if ours and storage.replace(uri, present, content):
-                self._known[session.id] = hashlib.sha256(content).hexdigest()
-                continue
-            counts.update(written=-1)
-            selection.report.refuse(
-                Refusal(f"session {session.id}", f"{uri} was changed by somebody else in the meantime; it was kept as it is")
-            )
+        selection.report.counts.update(unchanged=0)
+        report = selection.run(self._put)
         self._write_manifest()
-        return selection.report
+        return report
+
+    def _put(self, _: str, session: Session, review: Review) -> str | None:
+        uri = storage.join(self._annotations, f"{session.id}.json")
+        content = as_bytes(session, review)
+        try:
+            present = storage.read(uri)
+        except NotFoundError:
+            present = None
+        if present is not None and _says(present, uri) == _says(content, uri):
+            self._known[session.id] = hashlib.sha256(present).hexdigest()
+            return "unchanged"
+        ours = present is None or hashlib.sha256(present).hexdigest() == self._known.get(session.id)
+        if not (ours and storage.replace(uri, present, content)):
+            raise InputError(f"{uri} was changed by somebody else in the meantime; it was kept as it is")
+        self._known[session.id] = hashlib.sha256(content).hexdigest()
+        return None
 
     def _read_manifest(self) -> dict[str, str]:
         try:

@@ -1,9 +1,14 @@
-"""What several annotators of one session say together, with their votes kept. The rules, in words: docs/releases.md."""
+"""What people said of a session: the one policy that exports, releases, training and evaluation ask.
+
+A skip and the answer "not looked at" say nothing, so they count only where nobody said anything. A review that contradicts itself
+(calls without a box, boxes without calls) is unsure: nobody can tell what was meant. The rules of a consensus, in words:
+docs/releases.md.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import median
@@ -12,6 +17,11 @@ from podcast.model import Annotation, Certainty, Review, ReviewState, Session
 from podcast.overlap import overlap
 
 DEFAULT_OVERLAP = 0.5
+COMPLETED = (ReviewState.CALLS, ReviewState.NO_CALLS)
+"""The states that tell what is in a session, and that training, scoring and tables of labels may use."""
+
+SILENT = (ReviewState.SKIPPED, ReviewState.UNREVIEWED)
+"""The states of a review that says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +40,66 @@ class Consensus:
     boxes: tuple[VotedBox, ...] = ()
     reviewers: tuple[str, ...] = ()
 
-
-def reviews_by_annotator(session: Session) -> tuple[Review, ...]:
-    """Of each annotator the last review that says something (skips and "not looked at" do not), sorted by annotator."""
-    latest = {
-        review.annotator: review
-        for review in session.reviews
-        if review.state not in (ReviewState.SKIPPED, ReviewState.UNREVIEWED)
-    }
-    return tuple(latest[name] for name in sorted(latest))
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The boxes without their votes."""
+        return tuple(box.annotation for box in self.boxes)
 
 
-def counted_reviews(session: Session) -> tuple[Review, ...]:
+def settled(review: Review) -> Review:
+    """The review, as unsure if its state and its boxes contradict each other."""
+    if review.state in COMPLETED and (review.state is ReviewState.CALLS) != bool(review.annotations):
+        return replace(review, state=ReviewState.UNSURE)
+    return review
+
+
+def latest(reviews: Sequence[Review]) -> Review | None:
+    """The last review that says something; where none does, the last skip, else the last of all."""
+    for candidates in (
+        [review for review in reviews if review.state not in SILENT],
+        [review for review in reviews if review.state is ReviewState.SKIPPED],
+        reviews,
+    ):
+        if candidates:
+            return settled(candidates[-1])
+    return None
+
+
+def review_state(session: Session) -> ReviewState:
+    """The state of the latest review; `unreviewed` without one."""
+    review = latest(session.reviews)
+    return review.state if review else ReviewState.UNREVIEWED
+
+
+def chosen(session: Session, who: str) -> Iterator[tuple[str, Review]]:
+    """The reviews that an export takes of one session, each with the folder it belongs into ("" but for `all`).
+
+    `who` is `latest`, `ground-truth`, `all`, or one annotator's name. Gives nothing for a session that nobody, or
+    not the annotator asked for, has reviewed.
+    """
+    if who == "all":
+        for name in sorted({review.annotator for review in session.reviews}):
+            yield from ((name, review) for _, review in chosen(session, name))
+        return
+    reviews = session.reviews
+    if who == "ground-truth":
+        reviews = tuple(review for review in reviews if review.ground_truth)
+    elif who != "latest":
+        reviews = tuple(review for review in reviews if review.annotator == who)
+    if review := latest(reviews):
+        yield "", review
+
+
+def by_annotator(session: Session) -> tuple[Review, ...]:
+    """Of each annotator the last review that says something, sorted by annotator."""
+    last = {review.annotator: settled(review) for review in session.reviews if review.state not in SILENT}
+    return tuple(last[name] for name in sorted(last))
+
+
+def counted(session: Session) -> tuple[Review, ...]:
     """The reviews that count: one an annotator; but a review marked as ground truth (the last of several) stands alone."""
-    truths = [review for review in session.reviews if review.ground_truth and review.state is not ReviewState.SKIPPED]
-    return (truths[-1],) if truths else reviews_by_annotator(session)
+    truths = [settled(review) for review in session.reviews if review.ground_truth and review.state not in SILENT]
+    return (truths[-1],) if truths else by_annotator(session)
 
 
 def consensus(session: Session, threshold: float = DEFAULT_OVERLAP) -> Consensus:
@@ -54,15 +109,13 @@ def consensus(session: Session, threshold: float = DEFAULT_OVERLAP) -> Consensus
     and agree on a box, for `calls`; all else is `unsure`. No box is dropped: one that half of the reviewers or fewer drew is
     uncertain.
     """
-    reviews = counted_reviews(session)
+    reviews = counted(session)
     if not reviews:
-        skipped = any(review.state is ReviewState.SKIPPED for review in session.reviews)
-        return Consensus(ReviewState.SKIPPED if skipped else ReviewState.UNREVIEWED)
+        return Consensus(review_state(session))
     names = tuple(review.annotator for review in reviews)
     if len(reviews) == 1:
         boxes = tuple(VotedBox(annotation, names) for annotation in sorted(reviews[0].annotations, key=_order))
-        empty_calls = reviews[0].state is ReviewState.CALLS and not boxes
-        return Consensus(ReviewState.UNSURE if empty_calls else reviews[0].state, boxes, names)
+        return Consensus(reviews[0].state, boxes, names)
     clusters = _clusters([annotation for review in reviews for annotation in _own(review)], threshold)
     boxes = tuple(sorted((_voted(cluster, len(reviews)) for cluster in clusters), key=lambda box: _order(box.annotation)))
     agreed = any(2 * len(box.voters) > len(reviews) for box in boxes)

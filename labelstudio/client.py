@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 import httpx
 import ijson
 import label_studio_sdk
 from label_studio_sdk.core.api_error import ApiError
 
+from labelstudio.labels import LabelConfig
 from podcast import storage
-from podcast.errors import InputError, Refusal, ServiceError, UnavailableError
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.sessions import from_task
-from podcast.model import Round, Session
+from podcast.errors import InputError, ServiceError, UnavailableError
+from podcast.model import Round
 from podcast.spool import Spool
 
 Json = dict[str, Any]
 
 PAGE_SIZE = 1000
 TITLE_LENGTHS = (3, 50)
-LOCAL_FILES = "/data/local-files/?d="
 
 
 class Server:
@@ -268,50 +265,6 @@ def read_tasks(body: BinaryIO) -> Iterator[Json]:
             yield task
     except ijson.JSONError as error:
         raise InputError(f"not Label Studio's JSON export: {error}") from error
-
-
-def read_export(uri: str) -> Iterator[Json]:
-    """The tasks of an export file, streamed. Raises InputError naming the file."""
-    with storage.open_read(uri) as file:
-        first = file.read(64).lstrip()[:1]
-        if first != b"[":
-            raise InputError(f"{uri}: not Label Studio's JSON export, which begins with '['")
-        file.seek(0)
-        try:
-            yield from read_tasks(file)
-        except InputError as error:
-            raise InputError(f"{uri}: {error}") from error
-
-
-def to_sessions(
-    tasks: Iterable[Json], config: LabelConfig, users: Mapping[int, str] | None = None
-) -> Iterator[Session | Refusal]:
-    """Exported tasks as sessions; one that cannot be read comes as a Refusal."""
-    for task in tasks:
-        try:
-            yield from_task(task, config, users)
-        except InputError as error:
-            yield Refusal(f"task {task.get('id', '?')}", str(error))
-
-
-def audio_address(audio_uri: str, document_root: Path | None) -> str:
-    """What the page plays for audio at `audio_uri`: web and cloud addresses, and files through Label Studio.
-
-    Raises InputError for a file that Label Studio cannot serve, saying what to set.
-    """
-    path = storage.local_path(audio_uri)
-    if path is None:
-        return storage.page_address(audio_uri)
-    path = path.resolve()
-    if document_root is None:
-        raise InputError(
-            f"{path}: Label Studio serves files only below its document root; "
-            "set LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, here and where Label Studio runs"
-        )
-    root = document_root.resolve()
-    if root not in path.parents or path.parent == root:
-        raise InputError(f"{path}: must lie in a folder below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, which is {root}")
-    return LOCAL_FILES + quote(str(path.relative_to(root)))
 
 
 def _status(error: ApiError | httpx.HTTPStatusError) -> tuple[int | None, str]:

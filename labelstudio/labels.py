@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from podcast.errors import InputError
 from podcast.model import Certainty, ReviewState
 
-LABEL_CONFIG_PATH = Path(__file__).parents[2] / "label_config.xml"
+LABEL_CONFIG_PATH = Path(__file__).parents[1] / "label_config.xml"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,15 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from cli.main import cli
-from detectors.corpus import read_manifest
-from detectors.recipes import recipe_from
-from detectors.sounds import RATE, Clip, Wave, band_level, mix, without_noise
-from detectors.training import CONFIG, Labelled, Sounds, TrainingOptions, train
+from detectors.starter import RATE
+from evaluation.tables import Labelled
 from podcast import audio
+from podcast.audio import Wave
 from podcast.errors import InputError
+from training.corpus import read_manifest
+from training.loop import CONFIG, Recorded, Sounds, TrainingOptions, train
+from training.recipes import recipe_from
+from training.sounds import Clip, band_level, mix, without_noise
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +82,7 @@ def test_a_cleaned_call_has_lost_its_noise_and_the_silence_around_it() -> None:
 
 
 def test_a_split_never_shares_a_recording() -> None:
-    labelled = tuple(Labelled(np.zeros(10, np.float32), (), session) for session in "bd")
+    labelled = tuple(Recorded(np.zeros(10, np.float32), Labelled(session, "all", "h", ())) for session in "bd")
     kept, held = Sounds(clips(*"aabc"), clips(*"abcd"), clips(*"ad"), labelled).split({"a", "d"})
     for half, sessions in ((kept, {"b", "c"}), (held, {"a", "d"})):
         assert {clip.session for clip in (*half.calls, *half.others, *half.backgrounds)} == sessions

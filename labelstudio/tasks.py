@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from labelstudio.checks import validate_task
+from labelstudio.labels import LabelConfig
 from podcast.errors import InputError, Refusal
-from podcast.labelstudio.checks import EDGE_S, validate_task
-from podcast.labelstudio.labels import LabelConfig
-from podcast.model import Certainty, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
+from podcast.model import EDGE_S, Certainty, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.report import Report
 from podcast.spool import Spool
 from podcast.times import format_utc

@@ -16,11 +16,11 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from labelstudio.client import Server
+from labelstudio.labels import LabelConfig
+from labelstudio.sessions import from_annotation
+from labelstudio.tasks import to_tasks
 from podcast.errors import InputError, Refusal, UnavailableError
-from podcast.labelstudio.client import Server
-from podcast.labelstudio.labels import LabelConfig
-from podcast.labelstudio.sessions import from_annotation
-from podcast.labelstudio.tasks import to_tasks
 from podcast.model import Review, Session
 from podcast.report import Report
 

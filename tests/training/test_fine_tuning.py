@@ -12,14 +12,19 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
 from cli.main import cli
-from detectors import load_detector, recipes
+from detectors import load_detector
 from detectors.orcahello_v1 import cut_windows, prepare, spectrograms
-from detectors.recipes import _window_target, recipe_from
 from detectors.resnet import OrcaHelloNet
-from detectors.sounds import RATE, Clip, Wave
-from detectors.training import Labelled, Sounds, TrainingOptions, train
+from detectors.starter import RATE
+from evaluation.scoring import Span
+from evaluation.tables import Labelled
 from podcast import audio
+from podcast.audio import Wave
 from podcast.errors import InputError
+from training import recipes
+from training.loop import Recorded, Sounds, TrainingOptions, train
+from training.recipes import _window_target, recipe_from
+from training.sounds import Clip
 
 # In 5 s there are two windows: enough for a batch norm, and quick.
 TINY = TrainingOptions(epochs=2, steps=1, batch=1, checks=1, learning_rate=1e-3)
@@ -92,7 +97,7 @@ def test_starter_has_no_layers_to_freeze() -> None:
 
 def test_examples_are_the_windows_that_detection_takes(published: Path) -> None:
     """At most quieter by 12 dB; a mask leaves the padding behind a window as it is."""
-    recording = Labelled(np.tile(tone(1.0), 10), ((4.2, 4.8),), "a")
+    recording = Recorded(np.tile(tone(1.0), 10), Labelled("a", "all", "h", (Span(4.2, 0.6),)))
     recipe = recipe_from(f"orcahello-v1:{published}")
     inputs, targets = recipe.example(np.random.default_rng(0), Sounds(labelled=(recording,)))
     assert targets.tolist() == [0, 1, 1, 0]  # windows from 0, 2, 4 and 6 s

@@ -6,11 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from labelstudio.labels import LabelConfig
 from podcast.errors import InputError
-from podcast.labelstudio.labels import LabelConfig
-
-EDGE_S = 0.1
-"""A box may end this much past the recording, in seconds: browsers and codecs disagree about lengths. It is cut to the end."""
 
 
 def validate_task(task: Mapping[str, Any], config: LabelConfig) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from podcast.labelstudio.client import Server
+from labelstudio.client import Server
 from podcast.storage import PageStorage
 
 PRESIGN_MINUTES = 60
@@ -38,11 +38,6 @@ def ensure_cloud_storage(server: Server, project_id: int, place: PageStorage, *,
             **place.fields,
         )
     return True
-
-
-def audio_place(address: str) -> str:
-    """The part of a task's address that files of one bucket, container, host or folder share: one of them speaks for all."""
-    return "/".join(address.split("/")[:3])
 
 
 def audio_problem(server: Server, project_id: int, address: str) -> str:

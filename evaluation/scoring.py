@@ -9,8 +9,9 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import average_precision_score
+
+from podcast.overlap import joined, match
 
 Truth = npt.NDArray[np.bool_]
 Confidence = npt.NDArray[np.float64]
@@ -78,17 +79,10 @@ def average_precision(truth: Truth, confidence: Confidence) -> float | None:
     return float(average_precision_score(truth, confidence)) if truth.any() else None
 
 
-def boxes(spans: Iterable[Span], threshold: float, gap_s: float = 0.0) -> list[Span]:
+def boxes(spans: Iterable[Span], threshold: float) -> list[Span]:
     """Spans of at least `threshold`, in time order, those that overlap or touch joined with their highest confidence."""
-    joined: list[Span] = []
-    for span in sorted((s for s in spans if s.duration_s > 0 and s.confidence >= threshold), key=lambda s: s.start_s):
-        if joined and span.start_s <= joined[-1].end_s + gap_s + 1e-6:
-            last = joined[-1]
-            end_s = max(last.end_s, span.end_s)
-            joined[-1] = Span(last.start_s, end_s - last.start_s, max(last.confidence, span.confidence))
-        else:
-            joined.append(span)
-    return joined
+    windows = sorted((s.start_s, s.end_s, s.confidence) for s in spans if s.duration_s > 0 and s.confidence >= threshold)
+    return [Span(start_s, end_s - start_s, confidence) for start_s, end_s, confidence in joined(windows)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +109,7 @@ class EventCounts:
 
 def match_events(truth: Sequence[Span], predicted: Sequence[Span], overlap: float) -> EventCounts:
     """Pair events and boxes one to one, as many as can be, where intersection over union is at least `overlap` (and over 0)."""
-    if not (truth and predicted):
-        return EventCounts(0, len(predicted), len(truth))
-    left, right = (np.array([(span.start_s, span.end_s) for span in spans]) for spans in (truth, predicted))
-    shared = np.minimum(left[:, None, 1], right[None, :, 1]) - np.maximum(left[:, None, 0], right[None, :, 0])
-    union = (left[:, 1] - left[:, 0])[:, None] + (right[:, 1] - right[:, 0])[None, :] - shared
-    fits = (shared > 0) & (shared >= overlap * union)
-    rows, columns = linear_sum_assignment(fits.astype(np.int8), maximize=True)
-    hits = int(fits[rows, columns].sum())
+    hits = len(match(truth, predicted, overlap))
     return EventCounts(hits, len(predicted) - hits, len(truth) - hits)
 
 

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from detectors import orcahello_v1, starter
 from detectors.resnet import OrcaHelloNet
-from detectors.sounds import RATE, Wave, mix
-from detectors.training import Recipe, Sounds, Spans
+from detectors.starter import RATE
 from detectors.weights import State, fill, read_weights
+from podcast.audio import Wave
 from podcast.errors import InputError
+from training.loop import Recipe, Sounds, Spans
+from training.sounds import mix
 
 EXAMPLE_S = 10.0
 BODY = tuple(f"model.{name}" for name in ("conv1", "bn1", "layer1", "layer2", "layer3"))

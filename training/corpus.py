@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import io
 
-from detectors.sounds import Clip, at_training_rate, without_noise
-from detectors.training import Sounds
+from detectors.starter import at_own_rate
 from podcast import audio, storage
 from podcast.errors import InputError
+from training.loop import Sounds
+from training.sounds import Clip, without_noise
 
 COLUMNS = ("path", "role", "session", "label", "licence")
 FORBIDDEN = "GPL"
@@ -27,7 +28,7 @@ def read_manifest(uri: str) -> tuple[Sounds, Sounds]:
     for row in rows:
         if row["role"] not in ("positive", "negative"):
             continue
-        wave = at_training_rate(*audio.read(storage.join(uri.rpartition("/")[0] or ".", row["path"])))
+        wave = at_own_rate(*audio.read(storage.join(uri.rpartition("/")[0] or ".", row["path"])))
         clip = Clip(wave, row["session"])
         if FORBIDDEN in row["licence"]:
             tests.append(clip)

@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import istft, resample_poly, stft
 
-from podcast.audio import Samples, mono
+from detectors.starter import RATE
+from podcast.audio import Wave
 
-RATE = 22_050
-Wave = npt.NDArray[np.float32]
 Generator = np.random.Generator
 BAND_HZ = (500.0, 8000.0)
 
@@ -26,13 +24,6 @@ class Clip:
 
     wave: Wave
     session: str
-
-
-def at_training_rate(samples: Samples, sample_rate: int) -> Wave:
-    """(frames, channels) at any rate to mono at `RATE`."""
-    divisor = int(np.gcd(sample_rate, RATE))
-    wave: Wave = resample_poly(mono(samples), RATE // divisor, sample_rate // divisor).astype(np.float32)
-    return wave
 
 
 def without_noise(wave: Wave) -> tuple[Wave, Wave]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from labelstudio.audio import audio_place
+from labelstudio.client import Server
+from labelstudio.cloud import audio_problem
+from labelstudio.labels import LabelConfig
 from podcast.errors import PodcastError
-from podcast.labelstudio.client import Server
-from podcast.labelstudio.cloud import audio_place, audio_problem
-from podcast.labelstudio.labels import LabelConfig
 
 Json = dict[str, Any]
 

@@ -1,0 +1,42 @@
+"""From settings to the servers and rounds that commands work on."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from labelstudio.audio import TaskAudio
+from labelstudio.client import Server
+from labelstudio.round_in import MlBackend
+from labelstudio.round_out import Round, Sessions, file_sessions
+from podcast.errors import InputError
+from podcast.settings import Settings, load_settings
+
+
+def connect(settings: Settings) -> Server:
+    """Label Studio, with the key of the settings. Raises InputError without one."""
+    return Server(settings.label_studio_url, settings.label_studio_api_key)
+
+
+def ml_backend_of(settings: Settings) -> MlBackend | None:
+    """The ML backend that rounds are connected to; None if the settings name none."""
+    if not settings.ml_backend_url:
+        return None
+    return MlBackend(settings.ml_backend_url, settings.ml_basic_auth_user, settings.ml_basic_auth_password)
+
+
+def task_audio(settings: Settings, *folders: str) -> TaskAudio:
+    """What opens audio by the addresses in tasks, and files below `folders`, which the user named."""
+    root = settings.label_studio_local_files_document_root
+    return TaskAudio(root, settings.label_studio_url, partial(connect, settings), folders=folders)
+
+
+def submitted_sessions(
+    round_name: str | None, export_file: str | None, project_id: int | None = None, *, with_predictions: bool = False
+) -> tuple[Sessions, int]:
+    """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file)."""
+    if (round_name is None) == (export_file is None):
+        raise InputError("name either --round or --file")
+    if export_file is not None:
+        return file_sessions(export_file), 0
+    found = Round.find(connect(load_settings()), round_name or "", project_id)
+    return found.submitted(with_predictions=with_predictions), found.size

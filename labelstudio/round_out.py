@@ -1,0 +1,105 @@
+"""Sessions out of a round, live or from Label Studio's own export file, with all that people said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labelstudio.client import Server, read_tasks
+from labelstudio.labels import LabelConfig
+from labelstudio.sessions import from_task
+from podcast import storage
+from podcast.errors import InputError, Refusal
+from podcast.model import Session
+
+Json = dict[str, Any]
+Sessions = Iterator[Session | Refusal]
+
+
+@dataclass(slots=True)
+class Round:
+    """A round in Label Studio, read session by session."""
+
+    server: Server
+    project: Json
+
+    @classmethod
+    def find(cls, server: Server, name: str, project_id: int | None = None) -> Round:
+        """The round of this name, or project number. Raises InputError if there is none."""
+        project = server.find_project(name, project_id)
+        if project is None:
+            raise InputError(f"Label Studio has no round {name!r}; `podcast rounds` lists them")
+        return cls(server, project)
+
+    @property
+    def size(self) -> int:
+        """How many sessions it has."""
+        return int(self.project["task_number"] or 0)
+
+    @property
+    def description(self) -> str:
+        """What volunteers read about it."""
+        return str(self.project.get("description") or "")
+
+    def submitted(self, *, with_predictions: bool = False) -> Sessions:
+        """The sessions that somebody has submitted.
+
+        `with_predictions` is for those who must know what became of each prediction; see `Server.export`.
+        """
+        return self._to_sessions(self.server.export(self.project["id"], with_predictions=with_predictions))
+
+    def all(self, addresses: dict[tuple[str, str], str]) -> Sessions:
+        """Every session, those that nobody has submitted last; the address of each one's task is added to `addresses`, by round
+        and session id."""
+        return self._to_sessions(self._noted(addresses))
+
+    def _noted(self, addresses: dict[tuple[str, str], str]) -> Iterator[Json]:
+        number, submitted = self.project["id"], set()
+        for task in self.server.export(number, with_predictions=True):
+            submitted.add(task["id"])
+            yield _with_address(task, self.server.url, number, addresses)
+        for task_id, data in self.server.tasks(number):
+            if task_id not in submitted:
+                yield _with_address({"id": task_id, "data": data}, self.server.url, number, addresses)
+
+    def _to_sessions(self, tasks: Iterable[Json]) -> Sessions:
+        config = LabelConfig.parse(self.project["label_config"], f"the labeling configuration of project {self.project['id']}")
+        return to_sessions(tasks, config, self.server.users())
+
+
+def file_sessions(uri: str, label_studio_url: str = "", addresses: dict[tuple[str, str], str] | None = None) -> Sessions:
+    """The sessions of Label Studio's JSON export, with the addresses of their tasks at `label_studio_url` as in `Round.all`."""
+    noted = {} if addresses is None else addresses
+    tasks = (_with_address(task, label_studio_url, task.get("project"), noted) for task in read_export(uri))
+    return to_sessions(tasks, LabelConfig.load())
+
+
+def read_export(uri: str) -> Iterator[Json]:
+    """The tasks of an export file, streamed. Raises InputError naming the file."""
+    with storage.open_read(uri) as file:
+        first = file.read(64).lstrip()[:1]
+        if first != b"[":
+            raise InputError(f"{uri}: not Label Studio's JSON export, which begins with '['")
+        file.seek(0)
+        try:
+            yield from read_tasks(file)
+        except InputError as error:
+            raise InputError(f"{uri}: {error}") from error
+
+
+def to_sessions(tasks: Iterable[Json], config: LabelConfig, users: Mapping[int, str] | None = None) -> Sessions:
+    """Exported tasks as sessions; one that cannot be read comes as a Refusal."""
+    for task in tasks:
+        try:
+            yield from_task(task, config, users)
+        except InputError as error:
+            yield Refusal(f"task {task.get('id', '?')}", str(error))
+
+
+def _with_address(task: Json, url: str, project: Any, addresses: dict[tuple[str, str], str]) -> Json:
+    data = task.get("data")
+    if isinstance(data, Mapping) and isinstance(project, int) and isinstance(task.get("id"), int):
+        key = (str(data.get("round", "")), str(data.get("session_id", "")))
+        addresses[key] = f"{url.rstrip('/')}/projects/{project}/data?task={task['id']}"
+    return task

@@ -1,0 +1,1 @@
+"""The old Pod.Cast: its account both ways, without overwriting what anybody said."""

@@ -1,1 +1,0 @@
-"""Label Studio: what its JSON means (labels, tasks, checks, sessions: pure) and a thin client over its SDK (client, sync)."""
