@@ -4,7 +4,7 @@ UV_VERSION = 0.13.9
 LABEL_STUDIO_VERSION = 1.23.2
 UV = .venv/bin/uv pip install --quiet --python
 
-.PHONY: all demo test lint format bench clean
+.PHONY: all demo test lint format rooms bench clean
 all: .venv/installed .venv-label-studio/installed
 
 demo: all
@@ -21,6 +21,9 @@ lint: .venv/installed
 format: .venv/installed
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+rooms: .venv/installed
+	.venv/bin/python docs/rooms.py
 
 bench: all
 	@for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done

@@ -2,7 +2,7 @@
 
 `<archive>/<node>/hls/<Unix time>/live.m3u8` with AAC segments. A segment's place on the clock is the folder's time, plus the
 encoder's delay (`AUDIO_OFFSET_S`), plus the sum of `#EXTINF` before it, never an average. All times here are whole microseconds
-of Unix time, so that sums are exact. Layout and quirks: docs/formats.md of the archive page, `docs/archive.md`.
+of Unix time, so that sums are exact. Layout and quirks: `docs/archive.md`.
 """
 
 from __future__ import annotations

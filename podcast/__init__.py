@@ -1,1 +1,1 @@
-"""The neutral core: records, times, audio, storage and Label Studio's JSON. Knows no HTTP server and no torch."""
+"""The neutral core: records, times, audio, storage, splits, and what people said. Knows no server, no torch."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from docs import rooms
 from tests.conftest import ROOT
 
 # Each room may import the rooms of lower rows, never its own row's others (docs/adr/0001).
@@ -67,3 +69,34 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
 def test_every_room_is_known() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     assert packages == set(ROOMS) & packages
+
+
+def test_the_picture_of_the_rooms_is_true() -> None:
+    text = rooms.PAGE.read_text()
+    assert rooms.page(text) == text, "run `make rooms`"
+
+
+def test_every_decision_is_in_the_index_with_its_status() -> None:
+    folder = ROOT / "docs" / "adr"
+    rows = re.findall(r"^\| (\d{4}) \| \[(.+)\]\((.+)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    assert [file for _, _, file, _ in rows] == sorted(path.name for path in folder.glob("[0-9]*.md"))
+    for number, title, file, status in rows:
+        assert file.startswith(number) and (folder / file).read_text().split("\n")[0].endswith(title), file
+        assert status == "in force" or re.fullmatch(r"replaced by \d{4}|in force, changed by \d{4}", status), file
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (path.parent / target).exists(), f"{path.relative_to(ROOT)} links to {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_that_the_code_names_exist(path: Path) -> None:
+    for page in re.findall(r"docs/[\w/.-]+\.md", path.read_text()):
+        assert (ROOT / page).exists(), f"{path.relative_to(ROOT)} names {page}"
+    for number in re.findall(r"docs/adr/(\d{4})\b", path.read_text()):
+        assert list((ROOT / "docs" / "adr").glob(f"{number}-*.md")), f"{path.relative_to(ROOT)} names decision {number}"
