@@ -21,13 +21,13 @@ AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An item whose result is known already: it passes through in its place."""
+    """An item whose result is known already: no worker gets it, and its result comes out in its place in the order."""
 
     result: Any
 
 
 class Engine(Protocol):
-    """Maps a stage over items. A stage is a picklable callable, made once a worker; doing an item twice is harmless."""
+    """Maps a stage over items. A stage can be called and pickled; each worker gets a copy. Doing an item twice does no harm."""
 
     @property
     def keeps_segments(self) -> bool:
@@ -79,7 +79,7 @@ _stage: Callable[[Any], Any] | None = None
 
 
 def _begin(stage: Callable[[Any], Any]) -> None:
-    """In a new worker: one thread each for numerical libraries, since there is a process a core."""
+    """Runs first in a new worker. Numerical libraries get one thread each, since there is one process a core."""
     global _stage
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")

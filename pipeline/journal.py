@@ -9,7 +9,8 @@ from typing import Any
 
 
 class Journal:
-    """Results of blocks by stage and key. A row is there when the work is, so a kill between the two costs work, not truth."""
+    """Results of blocks by stage and key. A row is written after the work is done: a kill between the two means that the work is
+    done again, never that it is missing."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,9 +16,9 @@ ENV = {"OMP_NUM_THREADS": "1", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
 
 class RayEngine:
-    """Stages as Ray tasks of one CPU each; where there are GPUs, those with a model as actors that hold it, one a GPU. Without
-    GPUs the processes of the tasks hold it, so that cutting and detecting share the CPUs. Work of a lost worker or node is done
-    again by another.
+    """Runs stages as Ray tasks of one CPU each. Where there are GPUs, a stage with a model runs in actors that keep the model
+    loaded, one actor a GPU; without GPUs the processes that run the tasks keep it, so that cutting and detecting share the CPUs.
+    The work of a worker or node that is lost is done again by another.
 
     `address` is a running cluster's; without one Ray starts here, with `workers` processes. Every node needs this project, the
     storage credentials, and WAVs at an address that all reach.
@@ -59,10 +59,11 @@ class RayEngine:
                     self._ray.cancel(reference, force=False)
 
     def _tasks(self, stage: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        # A lost process is a fault of the machine, and its work is done again; what the stage raises is not.
+        # A process that dies is the machine's fault, and its work is repeated. An error that the stage raises is not repeated.
         call = self._ray.remote(_call).options(num_cpus=1, max_retries=-1)
         shared = self._ray.put(stage)
-        # In a list Ray leaves it a reference, and each process takes the stage out of it once.
+        # Ray replaces a reference by its value at every call, unless it stands in a list. There it stays one, and each process
+        # fetches the stage, with its model, only once (`_stage`).
         return lambda item: call.remote([shared], item)
 
     def _actors(self, stage: Callable[[Any], Any], gpus: int) -> Callable[[Any], Any]:
@@ -92,14 +93,14 @@ def _call(shared: list[Any], item: Any) -> Any:
 
 @lru_cache(maxsize=4)
 def _stage(reference: Any) -> Any:
-    """A stage as this process holds it, with its model."""
+    """The stage behind a reference, fetched once a process and kept with its model."""
     import ray
 
     return ray.get(reference)
 
 
 class _Holder:
-    """An actor: a stage with its model."""
+    """A Ray actor that keeps a stage, and so its model, from one call to the next."""
 
     def __init__(self, stage: Callable[[Any], Any]) -> None:
         self._stage = stage

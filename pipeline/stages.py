@@ -25,7 +25,9 @@ from podcast.model import Detection, ModelRun, SoundEvent
 from podcast.times import node_name
 
 FETCHES = 16
+"""Segments that are fetched at the same time."""
 UPLOADS = 3
+"""WAVs that are written at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,13 @@ class CutBlock:
 
 @dataclass(frozen=True)
 class _Detecting:
-    """What holds a detector."""
+    """A stage with a detector, which is loaded in the worker and not sent to it."""
 
     load: Load
 
     @cached_property
     def detector(self) -> Detector:
-        """Loaded when the first session comes, once a worker."""
+        """The detector, loaded once a worker, when the first session comes."""
         return self.load()
 
 
@@ -211,7 +213,7 @@ def _piece_name(node: str, start_us: int) -> str:
 
 
 class _Segments:
-    """A block's segments, by their addresses and in order, each taken apart once and held until the last cut that needs it."""
+    """A block's segments by address. Each is fetched in order, split into packets once, and kept until no later cut needs it."""
 
     def __init__(self, stream: Iterator[tuple[str, bytes | StorageError]]) -> None:
         self._stream = stream
