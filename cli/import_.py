@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from cli.archive import archive_options, archive_progress, archive_sessions, check_unused, is_archive, split_options
+from cli.archive import (
+    archive_options,
+    archive_progress,
+    archive_sessions,
+    check_unused,
+    is_archive,
+    node_of,
+    split_options,
+    windows_of,
+)
 from cli.output import finish, json_option, progress
 from cli.servers import connect, ml_backend_of
 from cli.sources import read_source, source_options
@@ -42,6 +51,11 @@ def import_command(
     """
     settings, notes = load_settings(), Report()
     archive, plain = split_options(options)
+    if is_archive(source):
+        windows_of(node_of(source), archive)
+    else:
+        check_unused(archive)
+        sessions = read_source(source, audio_required=True, **plain)
     server, round_ = connect(settings), find_round(round_name, rounds_file)
     into = partial(
         bring_in,
@@ -57,8 +71,6 @@ def import_command(
             sessions = archive_sessions(source, archive, plain["audio"], plain["threshold"], settings, notes, advance)
             brought = into(sessions)
     else:
-        check_unused(archive)
-        sessions = read_source(source, audio_required=True, **plain)
         with progress(f"Importing into {round_name}", as_json=as_json) as count:
             brought = into(sessions, advance=count)
     report, found = brought.report, brought.project
