@@ -15,6 +15,7 @@ from cli.export import export_command
 from cli.import_ import import_command
 from cli.release import release_command
 from cli.rounds import rounds_command
+from cli.serve import serve_command
 from cli.tasks import tasks_command
 from cli.train import train_command
 from podcast.errors import InputError, PodcastError
@@ -52,6 +53,7 @@ COMMANDS = (
     import_command,
     release_command,
     rounds_command,
+    serve_command,
     tasks_command,
     train_command,
 )

@@ -51,7 +51,19 @@ class Server:
         """Label Studio's version. Raises ServiceError if the server is away, InputError if it refuses the key."""
         with self._clear_errors():
             self.sdk.users.whoami()
-            return str(self._get_json("/api/version").get("release", "unknown"))
+            return str(self.get_json("/api/version").get("release", "unknown"))
+
+    def account(self) -> int:
+        """The number of the account whose key this is."""
+        with self._clear_errors():
+            return int(self.sdk.users.whoami().id)
+
+    def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Json:
+        """One answer of Label Studio's API as it is."""
+        with self._clear_errors():
+            answer = self.http.get(path, params=dict(params or {}), headers=self._headers())
+            answer.raise_for_status()
+            return dict(answer.json())
 
     def users(self) -> dict[int, str]:
         """Account numbers and their addresses."""
@@ -223,11 +235,6 @@ class Server:
         """One request as it is: the SDK goes through every value of a large body and takes seconds over it."""
         with self._clear_errors():
             self.http.post(path, json=body, headers=self._headers()).raise_for_status()
-
-    def _get_json(self, path: str) -> Json:
-        answer = self.http.get(path, headers=self._headers())
-        answer.raise_for_status()
-        return dict(answer.json())
 
     @contextmanager
     def _stream(self, path: str, params: Mapping[str, Any]) -> Iterator[BinaryIO]:

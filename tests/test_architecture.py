@@ -28,7 +28,7 @@ AT_HOME = {
     "torchaudio": ["detectors/"],
     "boto3": ["podcast/storage"],
     "azure": ["podcast/storage"],
-    "flask": ["ml_backend/"],
+    "flask": ["ml_backend/", "legacy/"],
     "label_studio_ml": ["ml_backend/"],
     "label_studio_sdk": ["labelstudio/"],
     "click": ["cli/"],
