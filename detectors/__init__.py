@@ -1,6 +1,10 @@
-"""Detectors: samples in, detections out. The one room with torch; `DETECTORS` maps a name to the function that loads it."""
+"""Detectors: samples in, detections out. `DETECTORS` maps a name to the function that loads it; `energy` alone needs no torch."""
 
 from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
 
 from detectors.base import Detector, Load
 from podcast.errors import InputError
@@ -15,18 +19,20 @@ def _energy(weights: str) -> Detector:
 
 
 def _orcahello_v1(weights: str, **options: str) -> Detector:
+    require_torch("orcahello-v1")
     from detectors.orcahello_v1 import load
 
     return load(weights, **options)
 
 
 def _starter(weights: str, **options: str) -> Detector:
+    require_torch("starter")
     from detectors.starter import load
 
     return load(weights, **options)
 
 
-# Each function imports its own module, so that a name costs no torch until it is loaded.
+# Each function imports its own module, so that nothing pays for torch, or has to have it, until such a detector is loaded.
 DETECTORS: dict[str, Load] = {"energy": _energy, "orcahello-v1": _orcahello_v1, "starter": _starter}
 
 
@@ -52,8 +58,14 @@ def known_detector(spec: str) -> str:
     return spec
 
 
-def use_threads(count: int) -> None:
-    """How many threads one recording may use; 1 where several recordings are worked on at a time."""
-    import torch
+def require_torch(what: str) -> None:
+    """Raises InputError, saying how to install it, if the extra [detectors] that `what` needs is not there."""
+    if not all(map(find_spec, ("torch", "torchaudio", "safetensors", "huggingface_hub"))):
+        raise InputError(f"{what} needs torch: pip install 'orcasound-podcast[detectors]'")
 
-    torch.set_num_threads(count)
+
+def use_threads(count: int) -> None:
+    """How many threads one recording may use; 1 where several recordings are worked on at a time. Call it before loading."""
+    os.environ["OMP_NUM_THREADS"] = str(count)  # what torch goes by, should a detector import it
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(count)

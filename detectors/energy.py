@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
-import torch
-from torch.nn import functional
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import fft
 
 from detectors.events import EventRules, Strength, events, placed
 from podcast.audio import Samples, mono
@@ -22,7 +23,12 @@ from podcast.errors import InputError
 from podcast.model import CALL, Detection, ModelRun
 
 _REVISION = 1  # raised whenever the code below gives other detections for the same parameters
+_LOUDEST = 1e9  # times full scale: beyond it, a spectrum in float32 overflows, and the samples are damaged anyway
+_CHUNK = 128  # frames that are transformed at once: few enough to stay in the processor's cache
 _QUANTISATION = 1e-10  # about the variance of 16-bit rounding noise, full scale 1: quieter than this is silence
+
+Levels = npt.NDArray[np.float32]
+"""Power or dB, shape (frames, bins)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +82,67 @@ def line_strength(samples: Samples, sample_rate: int, parameters: EnergyParamete
     window, hop = round(parameters.window_s * sample_rate), round(parameters.hop_s * sample_rate)
     if len(samples) < window:
         return np.zeros(0, np.float32)
-    hann = torch.hann_window(window)
-    wave = torch.nan_to_num(torch.from_numpy(samples), posinf=0.0, neginf=0.0)
-    spectrum = torch.stft(wave, window, hop, window=hann, return_complex=True)
     bin_hz = sample_rate / window
     highest = min(parameters.high_hz, 0.45 * sample_rate)
-    band = spectrum[round(parameters.low_hz / bin_hz) : round(highest / bin_hz)]
-    level = 10 * torch.log10((band.real.square() + band.imag.square()) / hann.square().sum() + _QUANTISATION)
-    level = (level - level.median(dim=1, keepdim=True).values).clamp(min=-parameters.line_db)  # a silence has no shape
+    band = slice(round(parameters.low_hz / bin_hz), round(highest / bin_hz))
+    level = _decibels(_power(samples, window, hop, band), _QUANTISATION)
+    level = np.maximum(level - _median(level.T), -parameters.line_db, dtype=np.float32)  # a silence has no shape
     level -= _neighbourhood(level, round(parameters.neighbourhood_hz / bin_hz))
     lines = _lasting(level, parameters.half_frames)
-    excess = (lines - parameters.line_db).clamp(0, parameters.ceiling_db).sum(dim=0)
-    smooth: Strength = functional.avg_pool1d(excess[None], 5, 1, 2)[0].numpy()
+    excess = np.clip(lines - parameters.line_db, 0, parameters.ceiling_db).sum(axis=1)
+    smooth: Strength = np.convolve(excess, np.full(5, 0.2, np.float32))[2:-2]
     return smooth
 
 
-def _neighbourhood(level: torch.Tensor, bins: int) -> torch.Tensor:
+def _power(samples: Samples, window: int, hop: int, band: slice) -> Levels:
+    """Power of the bins in `band`, the recording mirrored at its ends."""
+    whole = np.where(np.abs(samples) < _LOUDEST, samples, np.float32(0))  # not for NaN either
+    frames = sliding_window_view(np.pad(whole, window // 2, mode="reflect"), window)[::hop]
+    hann = np.hanning(window + 1)[:-1].astype(np.float32)
+    power = np.empty((len(frames), band.stop - band.start), np.float32)
+    for first in range(0, len(frames), _CHUNK):
+        spectrum = fft.rfft(frames[first : first + _CHUNK] * hann)[:, band]
+        power[first : first + _CHUNK] = np.square(spectrum.real) + np.square(spectrum.imag)
+    power /= np.square(hann).sum()
+    return power
+
+
+def _neighbourhood(level: Levels, bins: int) -> Levels:
     """The median over about `bins` neighbouring bins of each frame: medians of half-overlapping blocks, joined by lines."""
-    blocks = level.T.unfold(1, bins, max(bins // 2, 1)).median(dim=2).values
-    return functional.interpolate(blocks[:, None], size=level.shape[0], mode="linear")[:, 0].T
+    count = level.shape[1]
+    medians = _median(sliding_window_view(level, min(bins, count), axis=1)[:, :: max(bins // 2, 1)])
+    blocks = medians.shape[1]
+    place = np.clip((np.arange(count) + 0.5) * blocks / count - 0.5, 0, blocks - 1)
+    left = place.astype(int)
+    share = (place - left).astype(np.float32)
+    right = np.minimum(left + 1, blocks - 1)
+    joined: Levels = (1 - share) * medians[:, left] + share * medians[:, right]
+    return joined
 
 
-def _lasting(level: torch.Tensor, half: int) -> torch.Tensor:
+def _lasting(level: Levels, half: int) -> Levels:
     """The lower of the mean levels over the `half` frames up to each moment and the `half` after it.
 
     Each mean may lie one bin off, since calls glide.
     """
-    power = torch.pow(10.0, level / 10)
-    before = functional.avg_pool1d(functional.pad(power, (half - 1, half)), half, 1)
-    before = functional.max_pool1d(before.T, 3, 1, 1).T
-    lower = torch.minimum(before[:, : level.shape[1]], before[:, half : half + level.shape[1]])
-    return 10 * torch.log10(lower + 1e-6)
+    count = len(level)
+    power = np.pad(np.power(np.float32(10), level / 10), ((half - 1, half), (0, 0)))
+    mean = power[: count + half] / half
+    for first in range(1, half):
+        mean += power[first : first + count + half] / half
+    widest = mean.copy()
+    np.maximum(widest[:, 1:], mean[:, :-1], out=widest[:, 1:])
+    np.maximum(widest[:, :-1], mean[:, 1:], out=widest[:, :-1])
+    return _decibels(np.minimum(widest[:count], widest[half:]), 1e-6)
+
+
+def _decibels(power: Levels, floor: float) -> Levels:
+    decibels: Levels = np.float32(10) * np.log10(power + np.float32(floor))
+    return decibels
+
+
+def _median(values: Levels) -> Levels:
+    """Over the last axis; of an even number of values the lower of the two in the middle."""
+    middle = (values.shape[-1] - 1) // 2
+    median: Levels = np.partition(values, middle, axis=-1)[..., middle]
+    return median

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -12,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demo.sessions import SAMPLE_RATE, plan, render
 from detectors import load_detector
 from detectors.energy import EnergyDetector, EnergyParameters
 from detectors.events import events
 from podcast import audio
 from podcast.errors import InputError
 from podcast.model import Detection
+from tests.conftest import ROOT
 
 RATE = 48_000
 
@@ -107,6 +111,39 @@ def test_silence_scraps_and_damaged_samples_are_no_calls(samples: audio.Samples)
     assert found(samples.astype(np.float32)) == []
 
 
+def test_samples_far_beyond_full_scale_spoil_no_more_than_their_moment() -> None:
+    samples = sea(20)
+    add_call(samples, 9, 1.0)
+    samples[3 * RATE], samples[15 * RATE] = 1e30, np.inf
+    assert np.abs(np.array(spans(found(samples))) - [(9.0, 10.0)]).max() < 0.12
+
+
+@pytest.mark.parametrize("rate", [2000, 2500])
+def test_the_lowest_rates_hold_calls_too(rate: int) -> None:
+    samples = sea(20, rate=rate)
+    time = np.arange(rate) / rate
+    tone = np.sin(2 * np.pi * (600 * time + 20 * np.sin(2 * np.pi * time)))
+    samples[9 * rate : 10 * rate, 0] += 0.05 * tone.astype(np.float32)
+    boxes = spans(EnergyDetector(replace(EnergyParameters(), on_strength=3, off_strength=1)).detect([(samples, rate)])[0])
+    assert any(abs(start - 9) < 0.2 and abs(end - 10) < 0.2 for start, end in boxes)
+
+
+# What the first implementation of this version, in torch, gave: a cache or a round that holds its boxes must stay true.
+BOXES_OF_1_B2C6129F = {
+    0: [(10.42, 11.24, 0.9502), (46.0, 46.99, 0.9559), (51.25, 52.67, 0.9367)],
+    1: [(22.77, 23.41, 0.9494), (30.44, 31.48, 0.9567), (34.56, 35.28, 0.9472), (42.96, 44.44, 0.9428)],
+    7: [],
+}
+
+
+@pytest.mark.parametrize("number", BOXES_OF_1_B2C6129F)
+def test_the_answers_of_a_version_stay_what_they_were(number: int) -> None:
+    detections = found(render(plan()[number], number).astype(np.float32)[:, None], SAMPLE_RATE)
+    assert EnergyDetector().model_run.version == "1-b2c6129f"
+    boxes = [(round(item.event.start_s, 3), round(item.event.end_s, 3), item.confidence) for item in detections]
+    assert boxes == BOXES_OF_1_B2C6129F[number]
+
+
 def test_a_sample_rate_that_cannot_hold_calls_is_refused() -> None:
     with pytest.raises(InputError, match="1000 Hz"):
         found(sea(2), 1000)
@@ -122,6 +159,28 @@ def test_recordings_are_independent_and_threads_agree() -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda _: detector.detect([(first, RATE), (second, RATE)]), range(8)))
     assert all(answer == alone for answer in together)
+
+
+def test_it_needs_no_torch_and_detectors_that_do_say_how_to_get_it() -> None:
+    program = """
+import sys
+sys.modules["torch"] = None  # as if it were not installed
+import numpy as np
+from detectors import load_detector, use_threads
+use_threads(1)
+print(load_detector("energy").detect([(np.zeros((48_000, 1), np.float32), 48_000)]))
+for name in ("starter", "orcahello-v1:weights.safetensors"):
+    try:
+        load_detector(name)
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines() == [
+        "[[]]",
+        "InputError starter needs torch: pip install 'orcasound-podcast[detectors]'",
+        "InputError orcahello-v1 needs torch: pip install 'orcasound-podcast[detectors]'",
+    ]
 
 
 def test_the_version_changes_with_every_parameter() -> None:
