@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 
 from ml_backend.metrics import LATENCY, MODEL, REQUESTS, exposition
-from ml_backend.model import OrcaCallModel, load_service, parse_config
+from ml_backend.service import load_service, parse_config
 from podcast.errors import InputError
 from podcast.settings import load_settings
 
@@ -21,7 +21,8 @@ OPEN_VIEWS = ("health", "webhook")
 def create_app() -> Flask:
     """The application, its detector loaded. Settings come from the environment."""
     settings = load_settings()
-    model_version = str(load_service().detector.model_run)
+    service = load_service()
+    model_version = str(service.detector.model_run)
     MODEL.labels(model_version).set(1)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
@@ -54,7 +55,7 @@ def create_app() -> Flask:
     @app.get("/")
     @app.get("/health")
     def health() -> Response:
-        return jsonify(status="UP", model_class=OrcaCallModel.__name__, model_version=model_version)
+        return jsonify(status="UP", model_class=type(service.detector).__name__, model_version=model_version)
 
     @app.post("/setup")
     def setup() -> Response:
@@ -75,8 +76,7 @@ def create_app() -> Flask:
             raise InputError(f"tasks: expected a list of tasks, not {tasks!r}")
         if not isinstance(body.get("label_config"), str):
             raise InputError("label_config: expected the project's labeling configuration")
-        model = OrcaCallModel(label_config=body["label_config"], project_id=str(body.get("project", "")))
-        return jsonify(results=model.predict(tasks, context=(body.get("params") or {}).get("context")))
+        return jsonify(results=service.predict(tasks, parse_config(body["label_config"])))
 
     @app.post("/webhook")
     def webhook() -> Response:

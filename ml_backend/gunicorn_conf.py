@@ -1,4 +1,4 @@
-"""gunicorn's settings: `gunicorn -c python:ml_backend.gunicorn_conf`.
+"""gunicorn's settings: `gunicorn -c python:ml_backend.gunicorn_conf`. What may vary comes from the environment or `.env`.
 
 The application is loaded before the workers are forked, so they share the detector's memory and are ready at once.
 """
@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from typing import Any
 
-bind = f"{os.environ.get('ML_HOST', '127.0.0.1')}:{os.environ.get('ML_PORT', '9090')}"
-workers = int(os.environ.get("ML_WORKERS", "2"))
-threads = int(os.environ.get("ML_THREADS", "4"))
+from podcast.errors import InputError
+from podcast.settings import load_settings
+
+try:
+    _settings = load_settings()
+except InputError as error:
+    sys.exit(f"error: {error}")
+
+bind = f"{_settings.ml_host}:{_settings.ml_port}"
+workers = _settings.ml_workers
+threads = _settings.ml_threads
 timeout = 120
 control_socket_disable = True
 preload_app = True

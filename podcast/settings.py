@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     )
     ml_backend_url: str = ""
     ml_detector: str = "energy"
+    ml_host: str = "127.0.0.1"
+    ml_port: int = Field(default=9090, ge=0, le=65535)
+    ml_workers: int = Field(default=2, gt=0, description="Processes of the ML backend")
+    ml_threads: int = Field(default=4, gt=0, description="Requests that each of them answers at a time")
     ml_cache_dir: Path = Path(".podcast/cache")
     ml_cache_max_entries: int = Field(default=100_000, gt=0)
     ml_audio_max_bytes: int = Field(default=256 * 2**20, gt=0)

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -28,12 +30,12 @@ from labelstudio.client import Server
 from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from ml_backend.app import create_app
 from ml_backend.cache import DetectionCache
-from ml_backend.model import OrcaCallModel, Service, load_service
+from ml_backend.service import Service, load_service
 from podcast import audio
 from podcast.errors import InputError, PodcastError, StorageError
 from podcast.model import Detection, ModelRun, SoundEvent
 from podcast.settings import Settings
-from tests.conftest import LabelStudio, write_noise
+from tests.conftest import ROOT, LabelStudio, write_noise
 
 CONFIG = LABEL_CONFIG_PATH.read_text()
 
@@ -81,7 +83,6 @@ def test_one_model_version_everywhere(client: FlaskClient) -> None:
         client.get("/versions").get_json()["versions"][0],
         client.post("/versions", json={}).get_json()["versions"][0],
         predict(client, task("noise"))[0]["model_version"],
-        OrcaCallModel(CONFIG).model_version,
     }
     assert len(versions) == 1
 
@@ -179,13 +180,6 @@ def test_a_request_out_of_time_goes_on_from_the_cache(
     assert service.predict(tasks, config) == complete
 
 
-def test_the_model_serves_label_studio_ml_2_too(client: FlaskClient) -> None:
-    model = OrcaCallModel(project_id="3", label_config=CONFIG)
-    assert model.predict([task("noise")], context=None)[0]["result"] == []
-    assert model.fit("ANNOTATION_CREATED", {"annotation": {}})["model_version"] == model.model_version
-    assert model.fit((), workdir="x", event="PROJECT_UPDATED")["model_version"] == model.model_version
-
-
 class TestWebAudio:
     @pytest.fixture
     def address(self, root: Path) -> Iterator[str]:
@@ -247,6 +241,28 @@ def _put_fifty(job: tuple[Path, int]) -> None:
     cache = DetectionCache(folder, 1000)
     for number in range(50):
         cache.put(f"{part}-{number}", TestCache.RUN, [])
+
+
+def print_gunicorn_config(folder: Path, dot_env: str) -> subprocess.CompletedProcess[str]:
+    """What gunicorn makes of a `.env` in its folder."""
+    (folder / ".env").write_text(dot_env)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("ML_")} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:ml_backend.gunicorn_conf", "--print-config"]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_gunicorn_serves_as_dot_env_says(tmp_path: Path) -> None:
+    told = print_gunicorn_config(tmp_path, "ML_HOST=127.0.0.2\nML_PORT=9191\nML_WORKERS=3\nML_THREADS=7\n")
+    lines = {line.partition("=")[0].strip(): line.partition("=")[2].strip() for line in told.stdout.splitlines()}
+    assert (lines["bind"], lines["workers"], lines["threads"]) == ("['127.0.0.2:9191']", "3", "7"), told.stderr
+
+
+@pytest.mark.parametrize("line", ["ML_WORKERS=many", "ML_WORKERS=0", "ML_THREADS=-1", "ML_PORT=70000"])
+def test_a_wrong_setting_of_gunicorn_is_one_line(tmp_path: Path, line: str) -> None:
+    told = print_gunicorn_config(tmp_path, line)
+    assert told.returncode == 1
+    [words] = told.stderr.splitlines()
+    assert words.startswith(f"error: a setting is wrong: {line.partition('=')[0]}: ")
 
 
 class TestUnderGunicorn:
