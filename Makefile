@@ -1,13 +1,16 @@
-# `make demo` and `make test` set everything up on a fresh machine and then do what they say.
+# `make demo` and `make test` set up on a fresh machine what they need, and then do what they say.
 PYTHON ?= python3
 UV_VERSION = 0.13.9
-LABEL_STUDIO_VERSION = 1.23.2
 UV = .venv/bin/uv pip install --quiet --python
+
+# The detector of the ML backend, from the environment or .env; all but `energy` need torch.
+ML_DETECTOR ?= $(shell sed -n 's/^ML_DETECTOR=//p' .env 2>/dev/null)
+SERVED = $(if $(findstring energy,$(or $(ML_DETECTOR),energy)),.venv/installed-core,.venv/installed-detectors)
 
 .PHONY: all demo test lint format rooms bench clean
 all: .venv/installed .venv-label-studio/installed
 
-demo: all
+demo: .venv/installed-core $(SERVED) .venv-label-studio/installed
 	.venv/bin/podcast demo
 
 test: all lint
@@ -31,15 +34,25 @@ bench: all
 clean:
 	rm -rf .venv .venv-label-studio .podcast
 
-# label-studio-ml's own pins hold back Flask to versions with known holes, so it is installed without them (docs/adr/0002).
-.venv/installed: pyproject.toml constraints.txt
+.venv/bin/uv:
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet uv==$(UV_VERSION)
-	$(UV) .venv --constraint constraints.txt --editable '.[dev,ray]'
+
+.venv/installed-core: pyproject.toml constraints.txt | .venv/bin/uv
+	$(UV) .venv --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-detectors: .venv/installed-core
+	$(UV) .venv --constraint constraints.txt --editable '.[detectors]'
+	touch $@
+
+# label-studio-ml's own pins hold back Flask to versions with known holes, so it is installed without them (docs/adr/0002).
+.venv/installed: .venv/installed-core
+	$(UV) .venv --constraint constraints.txt --editable '.[dev]'
 	$(UV) .venv --constraint constraints.txt --no-deps label-studio-ml
 	touch $@
 
-.venv-label-studio/installed: .venv/installed constraints-label-studio.txt
+.venv-label-studio/installed: demo/constraints-label-studio.txt | .venv/bin/uv
 	$(PYTHON) -m venv .venv-label-studio
-	$(UV) .venv-label-studio --constraint constraints-label-studio.txt label-studio==$(LABEL_STUDIO_VERSION)
+	$(UV) .venv-label-studio --constraint $< label-studio
 	touch $@

@@ -67,7 +67,9 @@ def train_command(
     The same command goes on with a run that was interrupted. Use the result as `--detector starter:RUN/starter.safetensors` or
     `--detector orcahello-v1:RUN/orcahello-v1.safetensors`.
     """
-    from detectors import DETECTORS, load_detector
+    from detectors import DETECTORS, load_detector, require_torch
+
+    require_torch("podcast train")
     from evaluation.plot import plot_training
     from training.corpus import read_manifest
     from training.held_out import false_boxes_a_minute, mixed_minutes, score_detectors

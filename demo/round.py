@@ -10,8 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from demo.servers import Account, Child, free_port, label_studio, ml_backend
+from demo.install import install_label_studio
+from demo.processes import Child
+from demo.servers import Account, free_port, label_studio, ml_backend
 from demo.sessions import DemoSession, write_sessions
+from detectors import known_detector
 from importers import IMPORTERS
 from importers.base import ReadOptions
 from labelstudio.audio import page_address
@@ -21,6 +24,7 @@ from labelstudio.sync import Target, sync
 from podcast.errors import InputError
 from podcast.model import Round
 from podcast.report import Report
+from podcast.settings import load_settings
 
 WORDS = (
     "A demo of the annotation page: minutes of recording with a computer's guesses as boxes. "
@@ -80,8 +84,8 @@ class Demo:
 def demo(folder: Path, port: int, ml_port: int, audio: Path | None, say: Callable[[str], None]) -> Iterator[Demo]:
     """Start both servers with their state below `folder`, for the time of the block.
 
-    `audio` is a folder of WAVs in place of the synthetic sessions. Raises InputError if a port is taken, if `audio` holds no WAV
-    or if another demo runs in `folder`.
+    `audio` is a folder of WAVs in place of the synthetic sessions. Label Studio is installed first if there is none. Raises
+    InputError if a port is taken, if `audio` holds no WAV, if another demo runs in `folder` or if there is no such detector.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,12 +93,14 @@ def demo(folder: Path, port: int, ml_port: int, audio: Path | None, say: Callabl
         stack.enter_context(_alone(folder))
         free_port(port, "--port")
         free_port(ml_port, "--ml-port")
+        known_detector(load_settings().ml_detector)
         if audio is None:
             place, name, truth = folder / "files" / "audio", "Demo", write_sessions(str(folder / "files" / "audio"))
         else:
             place, name, truth = audio.resolve(), f"Demo {audio.resolve().name}", []
             if not any(path.suffix.lower() == ".wav" for path in place.rglob("*")):
                 raise InputError(f"{audio}: holds no WAV")
+        install_label_studio(say)
         account, root, url = _account(folder), place.parent, f"http://127.0.0.1:{port}"
         ml_url = f"http://127.0.0.1:{ml_port}"
         fresh = not (folder / "label-studio").exists()

@@ -19,14 +19,12 @@ def _energy(weights: str) -> Detector:
 
 
 def _orcahello_v1(weights: str, **options: str) -> Detector:
-    require_torch("orcahello-v1")
     from detectors.orcahello_v1 import load
 
     return load(weights, **options)
 
 
 def _starter(weights: str, **options: str) -> Detector:
-    require_torch("starter")
     from detectors.starter import load
 
     return load(weights, **options)
@@ -34,6 +32,7 @@ def _starter(weights: str, **options: str) -> Detector:
 
 # Each function imports its own module, so that nothing pays for torch, or has to have it, until such a detector is loaded.
 DETECTORS: dict[str, Load] = {"energy": _energy, "orcahello-v1": _orcahello_v1, "starter": _starter}
+NEED_TORCH = frozenset({"orcahello-v1", "starter"})
 
 
 def load_detector(spec: str) -> Detector:
@@ -51,10 +50,12 @@ def load_detector(spec: str) -> Detector:
 
 
 def known_detector(spec: str) -> str:
-    """`spec` itself, without loading anything. Raises InputError if there is no detector of that name."""
+    """`spec` itself, without loading anything. Raises InputError if there is no detector of that name, or no torch for it."""
     name = spec.split(",")[0].partition(":")[0]
     if name not in DETECTORS:
         raise InputError(f"there is no detector {name!r}; expected one of {', '.join(sorted(DETECTORS))}")
+    if name in NEED_TORCH:
+        require_torch(name)
     return spec
 
 

@@ -29,7 +29,7 @@ AT_HOME = {
     "boto3": ["podcast/storage"],
     "azure": ["podcast/storage"],
     "flask": ["ml_backend/", "legacy/"],
-    "label_studio_ml": ["ml_backend/"],
+    "label_studio_ml": ["ml_backend/model.py"],
     "label_studio_sdk": ["labelstudio/"],
     "click": ["cli/"],
     "label_studio": [],

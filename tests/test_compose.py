@@ -21,7 +21,9 @@ import httpx
 import pytest
 import yaml
 
-from demo.servers import free_port, running
+from demo.install import CONSTRAINTS
+from demo.processes import running
+from demo.servers import free_port
 from tests.conftest import ROOT
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -85,7 +87,7 @@ def test_what_services_name_is_there(compose: dict[str, Any]) -> None:
 
 
 def test_versions_are_those_the_project_is_tested_with(compose: dict[str, Any]) -> None:
-    [label_studio] = re.findall(r"^LABEL_STUDIO_VERSION = (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    [label_studio] = re.findall(r"^label-studio==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
     [moto] = re.findall(r"^moto==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert compose["services"]["label-studio"]["image"] == f"heartexlabs/label-studio:{label_studio}"
     assert compose["services"]["s3"]["image"] == f"motoserver/moto:{moto}"
