@@ -47,7 +47,7 @@ class LocalEngine:
     keeps_segments = True
 
     def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or _cores()
 
     def map(self, stage: Callable[[Any], Any], items: Iterable[Any], *, model: bool = False) -> Iterator[Any]:  # noqa: ARG002
         """See `Engine`."""
@@ -64,6 +64,11 @@ class LocalEngine:
                 yield _result(waiting.popleft())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    """How many cores this process may use; macOS cannot tell, so there it is all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _result(item: Future[Any] | Known) -> Any:
