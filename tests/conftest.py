@@ -1,4 +1,4 @@
-"""Real parts for the tests: the data folder, one Label Studio and one ML backend for the whole run."""
+"""Real parts for the tests: two sets of real data, one Label Studio and one ML backend for the whole run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,28 @@ from labelstudio.client import Server
 from podcast import audio
 
 ROOT = Path(__file__).parents[1]
+DATA = ROOT / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def small_data() -> Path:
+    """The real recordings and labels that are in the repository, laid out as the large set."""
+    return DATA
 
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The real recordings and labels; tests that need them skip where they are absent."""
+    """The large set of real recordings and labels; the few tests that need it skip where it is absent."""
     folder = Path(os.environ.get("PODCAST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set PODCAST_DATA")
+        pytest.skip(f"needs the large set of real recordings, which is not at {folder}; PODCAST_DATA names its folder")
+    return folder
+
+
+@pytest.fixture(scope="session", params=["small_data", "data"])
+def each_data(request: pytest.FixtureRequest) -> Path:
+    """Either set in turn."""
+    folder: Path = request.getfixturevalue(request.param)
     return folder
 
 

@@ -53,8 +53,8 @@ LOAD = {
 
 
 class TestPodcastJson:
-    def test_the_real_load_file(self, data: Path) -> None:
-        session = one("podcast-json", data / "labels" / "podcast_json" / "example-load.json")
+    def test_the_real_load_file(self, small_data: Path) -> None:
+        session = one("podcast-json", small_data / "labels" / "podcast_json" / "example-load.json")
         assert session.id == "OS_9_27_2017_08_25_00__0001"
         assert session.absolute_time == "OS_9_27_2017_08_25_00_"
         assert session.recording.source_guid == "rpi_orcasound_lab"
@@ -65,15 +65,15 @@ class TestPodcastJson:
     @pytest.mark.parametrize(
         ("name", "boxes", "first"), [("example-submit", 6, (2.726, 4.337)), ("example-submit-old", 10, (0, 1.723))]
     )
-    def test_the_real_submit_files(self, data: Path, name: str, boxes: int, first: tuple[float, float]) -> None:
-        session = one("podcast-json", data / "labels" / "podcast_json" / f"{name}.json")
+    def test_the_real_submit_files(self, small_data: Path, name: str, boxes: int, first: tuple[float, float]) -> None:
+        session = one("podcast-json", small_data / "labels" / "podcast_json" / f"{name}.json")
         annotations = session.reviews[0].annotations
         assert (len(annotations), review_state(session)) == (boxes, ReviewState.CALLS)
         assert (annotations[0].event.start_s, annotations[0].event.end_s) == first
         assert (session.detections, session.model_runs) == ((), ())
 
-    def test_real_files_with_windows_paths_and_no_head(self, data: Path) -> None:
-        session = one("podcast-json", data / "labels" / "podcast_json" / "a606cd_static_pred_explorer_tmp_json_5.json")
+    def test_real_files_with_windows_paths_and_no_head(self, small_data: Path) -> None:
+        session = one("podcast-json", small_data / "labels" / "podcast_json" / "a606cd_static_pred_explorer_tmp_json_5.json")
         assert session.id == "OS_9_27_2017_08_30_00__0001"
         assert session.absolute_time == "OS_9_27_2017_08_30_00_"
         assert session.recording.uri == "./static/pred_explorer_tmp/wav\\OS_9_27_2017_08_30_00__0001.wav"
@@ -187,10 +187,10 @@ class TestPredictionsTsv:
         with pytest.raises(InputError, match=r"line 1: columns \['wav_filename'"):
             read("predictions-tsv", path)
 
-    def test_the_real_predictions(self, data: Path) -> None:
-        found = read("predictions-tsv", data / "labels" / "podcast_eval" / "FastAI-ResNet50_R1to12.tsv")
+    def test_the_real_predictions(self, small_data: Path) -> None:
+        found = read("predictions-tsv", small_data / "labels" / "podcast_eval" / "FastAI-ResNet50_R1to12.tsv")
         sessions = [item for item in found if isinstance(item, Session)]
-        lines = (data / "labels" / "podcast_eval" / "FastAI-ResNet50_R1to12.tsv").read_text().splitlines()[1:]
+        lines = (small_data / "labels" / "podcast_eval" / "FastAI-ResNet50_R1to12.tsv").read_text().splitlines()[1:]
         assert len(sessions) == len(found) == len({line.split("\t")[0] for line in lines})
         seconds = sum(float(line.split("\t")[2]) for line in lines if float(line.split("\t")[3]) >= 0.5)
         assert sum(item.event.duration_s for session in sessions for item in session.detections) == pytest.approx(seconds)

@@ -182,15 +182,15 @@ def test_an_account_goes_in_once_and_back_without_losing_anything(studio: LabelS
     assert storage.read(old.annotation(IDS[2])) == elsewhere
 
 
-def test_the_real_template_must_be_filled_in(data: Path) -> None:
+def test_the_real_template_must_be_filled_in(small_data: Path) -> None:
     with pytest.raises(InputError, match="blobaccount must be filled in"):
-        read_account(str(data / "labels" / "rounds" / "CREDS.yaml"))
+        read_account(str(small_data / "labels" / "rounds" / "CREDS.yaml"))
 
 
-def test_the_real_rounds_file_is_read(data: Path, tmp_path: Path) -> None:
-    storage.write(str(tmp_path / "config" / "r.yaml"), (data / "labels" / "rounds" / "ROUND_INFO_CONFIG.yaml").read_bytes())
+def test_the_real_rounds_file_is_read(small_data: Path, tmp_path: Path) -> None:
+    storage.write(str(tmp_path / "config" / "r.yaml"), (small_data / "labels" / "rounds" / "ROUND_INFO_CONFIG.yaml").read_bytes())
     creds = tmp_path / "CREDS.yaml"
-    text = (data / "labels" / "rounds" / "CREDS.yaml").read_text()
+    text = (small_data / "labels" / "rounds" / "CREDS.yaml").read_text()
     creds.write_text(text.replace("CONTAINER/FILENAME", "config/r.yaml"))
     found = read_account(str(creds), str(tmp_path))
     assert list(found.rounds()) == [f"round{number}" for number in range(1, 7)]

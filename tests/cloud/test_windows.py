@@ -37,8 +37,8 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_moment(text)
 
 
-def test_a_stored_detection_names_its_minute(data: Path) -> None:
-    windows, refusals = read_windows(str(data / "labels" / "orcahello" / "OrcaHelloDetection.json"))
+def test_a_stored_detection_names_its_minute(small_data: Path) -> None:
+    windows, refusals = read_windows(str(small_data / "labels" / "orcahello" / "OrcaHelloDetection.json"))
     start = datetime(2025, 8, 31, 15, 13, 53, 250260, UTC)
     assert (windows, refusals) == ([Window("rpi_bush_point", start, start + timedelta(seconds=60))], [])
 

@@ -212,14 +212,23 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_real_calls_have_boxes_where_they_sound(data: Path, name: str) -> None:
-    boxes = spans(EnergyDetector().detect([audio.read(str(data / "bouts" / name))])[0])
-    for start, end in CALLS[name]:
-        assert any(abs(left - start) < 0.25 and abs(right - end) < 0.25 for left, right in boxes), (start, end, boxes)
+def test_real_calls_have_boxes_where_they_sound(each_data: Path) -> None:
+    recordings = [path for path in sorted((each_data / "bouts").glob("*.wav")) if path.name in CALLS]
+    assert len(recordings) >= 3
+    for path in recordings:
+        samples, rate = audio.read(str(path))
+        boxes = spans(found(samples, rate))
+        calls = [(start, end) for start, end in CALLS[path.name] if end < len(samples) / rate]  # some recordings are cut short
+        assert calls
+        for start, end in calls:
+            assert any(abs(left - start) < 0.25 and abs(right - end) < 0.25 for left, right in boxes), (path, start, end, boxes)
 
 
-def test_real_background_stays_quiet(data: Path) -> None:
+def test_the_sea_between_calls_stays_quiet(small_data: Path) -> None:
+    assert found(*audio.read(str(small_data / "background" / "ambient" / "live001.wav"))) == []
+
+
+def test_minutes_of_real_background_stay_quiet(data: Path) -> None:
     files = [*data.glob("background/ambient/*.wav"), *data.glob("background/other_hydrophones/*.wav")]
     recordings = [audio.read(str(file)) for file in sorted(files)]
     minutes = sum(len(samples) / rate for samples, rate in recordings) / 60

@@ -20,61 +20,59 @@ from detectors.resnet import OrcaHelloNet
 from detectors.weights import parse_weights
 from podcast import audio
 from podcast.errors import InputError, PodcastError
+from tests.conftest import DATA
 
 
 @pytest.fixture(scope="module")
-def weights(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "stand-in.safetensors"
-    subprocess.run([sys.executable, str(data / "orcahello" / "make_weights.py"), str(path)], check=True)
+    subprocess.run([sys.executable, str(small_data / "orcahello" / "make_weights.py"), str(path)], check=True)
     return path
 
 
-@pytest.fixture(scope="module")
-def parity(data: Path) -> dict[str, Any]:
-    files: dict[str, Any] = json.loads((data / "orcahello" / "parity.json").read_text())["files"]
-    return files
+BOUT = "bouts/20181202_25sec.wav"
 
 
-def test_the_network_has_the_published_names_and_shapes(data: Path) -> None:
-    published = json.loads((data / "orcahello" / "state_dict_shapes.json").read_text())
+def test_the_network_has_the_published_names_and_shapes(small_data: Path) -> None:
+    published = json.loads((small_data / "orcahello" / "state_dict_shapes.json").read_text())
     assert {name: list(value.shape) for name, value in OrcaHelloNet().state_dict().items()} == published
 
 
-def test_the_spectrograms_are_the_published_ones(data: Path) -> None:
-    samples, rate = audio.read(str(data / "bouts" / "20181202_25sec.wav"))
+def test_the_spectrograms_are_the_published_ones(small_data: Path) -> None:
+    samples, rate = audio.read(str(small_data / BOUT))
     ours = spectrograms(cut_windows(prepare(samples, rate))).numpy()
-    with np.load(data / "orcahello" / "mel_reference.npz") as reference:
-        for i, start in enumerate((0, 2, 4)):
-            expected = reference[f"start_{start}"]
-            assert ours[i].shape == expected.shape
-            assert (np.abs(ours[i] - expected) > 0.05).mean() < 0.001
+    with np.load(small_data / "orcahello" / "mel_reference.npz") as reference:
+        expected = reference["start_4"]
+    assert ours[2].shape == expected.shape  # windows begin every 2 s
+    assert (np.abs(ours[2] - expected) > 0.05).mean() < 0.001
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 0.005), ("bf16", 0.03)])
-def test_every_window_has_the_published_confidence(
-    data: Path, weights: Path, parity: dict[str, Any], precision: str, tolerance: float
-) -> None:
-    detector = load_detector(f"orcahello-v1:{weights},precision={precision}")
-    assert isinstance(detector, OrcaHelloV1)
-    recordings = [audio.read(str(data / name)) for name in parity]
-    for answer, published in zip(detector.confidences(recordings), parity.values(), strict=True):
-        assert answer == pytest.approx([confidence for _, _, confidence in published["segments"]], abs=tolerance)
+@pytest.mark.parametrize(("folder", "name"), [("small_data", BOUT), ("data", "bouts/someCalls.wav")])
+def test_every_window_has_the_published_confidence(request: pytest.FixtureRequest, weights: Path, folder: str, name: str) -> None:
+    recording = audio.read(str(request.getfixturevalue(folder) / name))
+    segments = json.loads((DATA / "orcahello" / "parity.json").read_text())["files"][name]["segments"]
+    published = [confidence for _, _, confidence in segments]
+    # bfloat16 is rounded elsewhere by each processor: 0.018 off without AMX, 0.024 unfused, 0.036 with AMX.
+    for precision, tolerance in (("fp32", 0.005), ("bf16", 0.06)):
+        detector = load_detector(f"orcahello-v1:{weights},precision={precision}")
+        assert isinstance(detector, OrcaHelloV1)
+        assert detector.confidences([recording]) == [pytest.approx(published, abs=tolerance)]
 
 
-def test_boxes_cover_the_windows_over_the_threshold(data: Path, weights: Path, parity: dict[str, Any]) -> None:
-    name = "bouts/20181202_25sec.wav"
-    boxes = load_detector(f"orcahello-v1:{weights},precision=fp32").detect([audio.read(str(data / name))])[0]
+def test_boxes_cover_the_windows_over_the_threshold(small_data: Path, weights: Path) -> None:
+    recording = audio.read(str(small_data / BOUT))
+    boxes = load_detector(f"orcahello-v1:{weights},precision=fp32").detect([recording])[0]
     # parity.json: 0.555, 0.996, 0.957, 0.513, 0.528, 0.645 for the windows that begin at 12 to 22 s, all others below 0.5.
     assert [(box.event.start_s, box.event.end_s) for box in boxes] == [(12.0, 25.0)]
     assert boxes[0].confidence == pytest.approx(0.9958, abs=0.001)
-    split = load_detector(f"orcahello-v1:{weights},precision=fp32,threshold=0.53").detect([audio.read(str(data / name))])[0]
+    split = load_detector(f"orcahello-v1:{weights},precision=fp32,threshold=0.53").detect([recording])[0]
     assert [(box.event.start_s, box.event.end_s) for box in split] == [(12.0, 19.0), (22.0, 25.0)]
     assert boxes[0].model_run.model == split[0].model_run.model and boxes[0].model_run != split[0].model_run
 
 
-def test_a_recording_answers_alike_alone_and_in_company(data: Path, weights: Path) -> None:
+def test_a_recording_answers_alike_alone_and_in_company(small_data: Path, weights: Path) -> None:
     detector = load_detector(f"orcahello-v1:{weights}")
-    recordings = [audio.read(str(data / "bouts" / name)) for name in ("someCalls.wav", "example.wav")]
+    recordings = [audio.read(str(small_data / "bouts" / name)) for name in ("20181202_25sec.wav", "example.wav")]
     assert detector.detect(recordings) == [detector.detect([recording])[0] for recording in recordings]
 
 

@@ -64,8 +64,8 @@ def test_a_recorders_colour_and_level_vanish() -> None:
         assert (whitened(torch.from_numpy(other)) - plain).abs().mean() < 0.02
 
 
-def test_recordings_are_independent_and_threads_agree(starter: Starter, data: Path) -> None:
-    recordings = [audio.read(str(data / "bouts" / name)) for name in ("example.wav", "210825-1925_L-highlight.wav")]
+def test_recordings_are_independent_and_threads_agree(starter: Starter, small_data: Path) -> None:
+    recordings = [audio.read(str(small_data / "bouts" / name)) for name in ("example.wav", "210825-1925_L-highlight.wav")]
     alone = [starter.detect([recording])[0] for recording in recordings]
     assert alone[0] and alone[1]
     with ThreadPoolExecutor(4) as pool:
@@ -87,15 +87,22 @@ def test_the_version_changes_with_weights_and_threshold(starter: Starter) -> Non
 CALLS = {"example.wav": [(1.6, 2.7), (4.2, 5.5), (9.8, 10.7)], "210825-1925_L-highlight.wav": [(0.5, 1.6), (5.5, 6.6)]}
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_real_calls_have_boxes_where_they_sound(starter: Starter, data: Path, name: str) -> None:
-    boxes = [(box.event.start_s, box.event.end_s) for box in starter.detect([audio.read(str(data / "bouts" / name))])[0]]
-    for start, end in CALLS[name]:
-        shared = max((min(end, right) - max(start, left) for left, right in boxes), default=0)
-        assert shared > 0.6 * (end - start), (start, end, boxes)
+def test_real_calls_have_boxes_where_they_sound(starter: Starter, each_data: Path) -> None:
+    for name, marked in CALLS.items():
+        samples, rate = audio.read(str(each_data / "bouts" / name))
+        boxes = [(box.event.start_s, box.event.end_s) for box in starter.detect([(samples, rate)])[0]]
+        calls = [(start, end) for start, end in marked if end < len(samples) / rate]  # some recordings are cut short
+        assert calls
+        for start, end in calls:
+            shared = max((min(end, right) - max(start, left) for left, right in boxes), default=0)
+            assert shared > 0.6 * (end - start), (name, start, end, boxes)
 
 
-def test_real_background_stays_quiet(starter: Starter, data: Path) -> None:
+def test_the_sea_between_calls_stays_quiet(starter: Starter, small_data: Path) -> None:
+    assert starter.detect([audio.read(str(small_data / "background" / "ambient" / "live001.wav"))]) == [[]]
+
+
+def test_minutes_of_real_background_stay_quiet(starter: Starter, data: Path) -> None:
     files = [*data.glob("background/ambient/*.wav"), *data.glob("background/other_hydrophones/*.wav")]
     recordings = [audio.read(str(file)) for file in sorted(files)]
     minutes = sum(len(samples) / rate for samples, rate in recordings) / 60

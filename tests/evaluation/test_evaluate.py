@@ -126,8 +126,8 @@ def test_only_reviewed_sessions_are_truth() -> None:
     assert report.counts == {"calls": 1, "no_calls": 1, "unsure": 1, "skipped": 1, "unreviewed": 1}
 
 
-def test_the_published_figures_to_three_decimals(data: Path) -> None:
-    folder = data / "labels" / "podcast_eval"
+def test_the_published_figures_to_three_decimals(small_data: Path) -> None:
+    folder = small_data / "labels" / "podcast_eval"
     truth = read_truth(str(folder / "podcast_test_round1.test.tsv"))
     for name, published in (("FastAI-ResNet50_R1to12", 0.977), ("Baseline-AudioSet-VGGish_R1to7", 0.949)):
         model = read_predictions(str(folder / f"{name}.tsv"))

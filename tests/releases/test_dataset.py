@@ -35,8 +35,8 @@ def sessions(folder: Path, table: str, options: ReadOptions = ANYWHERE, name: st
     return [item for item in found if isinstance(item, Session)]
 
 
-def test_the_523_intervals_of_test_round_1(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source = data / "labels" / "podcast_eval" / "podcast_test_round1.test.tsv"
+def test_the_523_intervals_of_test_round_1(small_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = small_data / "labels" / "podcast_eval" / "podcast_test_round1.test.tsv"
     with source.open(newline="") as file:
         lines = list(csv.DictReader(file, delimiter="\t"))
     (found,) = read(str(source), ANYWHERE)
@@ -157,11 +157,11 @@ def test_boxes_can_come_as_prelabels(tmp_path: Path) -> None:
     assert (review_state(found), [str(item.model_run) for item in found.detections]) == (ReviewState.UNREVIEWED, ["pod.cast:r5"])
 
 
-def test_what_is_no_dataset(data: Path) -> None:
+def test_what_is_no_dataset(small_data: Path) -> None:
     with pytest.raises(InputError, match=r"there is no \.tsv table"):
-        list(read(str(data / "labels" / "rounds"), ANYWHERE))
+        list(read(str(small_data / "labels" / "rounds"), ANYWHERE))
     with pytest.raises(InputError, match="predictions"):
-        list(read(str(data / "labels" / "podcast_eval" / "FastAI-ResNet50_R1to12.tsv"), ANYWHERE))
+        list(read(str(small_data / "labels" / "podcast_eval" / "FastAI-ResNet50_R1to12.tsv"), ANYWHERE))
 
 
 def test_a_release_with_a_stray_line_says_so(tmp_path: Path) -> None:

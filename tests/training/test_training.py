@@ -160,6 +160,16 @@ def test_what_the_licence_does_not_permit_is_never_trained_on(tmp_path: Path) ->
         read_manifest(str(tmp_path / "bad.tsv"))
 
 
+def test_real_calls_come_with_the_recorders_that_a_split_needs(small_data: Path) -> None:
+    sounds, tests = read_manifest(str(small_data / "manifest.tsv"))
+    assert (len(sounds.calls), len({clip.session for clip in sounds.calls})) == (12, 10)
+    assert [clip.session for clip in sounds.backgrounds] == ["ambient-live"]
+    assert {clip.session for clip in sounds.others} - {clip.session for clip in sounds.calls} == {"humpback-catalogue"}
+    assert tests == Sounds()
+    kept, held = sounds.split({"Ford2022-AMAR618"})
+    assert (len(kept.calls), len(held.calls)) == (10, 2)
+
+
 def test_the_command_leaves_a_whole_run_folder(tmp_path: Path) -> None:
     source, run = manifest(tmp_path), tmp_path / "run"
     arguments = ["train", "--manifest", str(source), "--run", str(run), "--epochs", "1", "--steps", "1", "--json"]
