@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import av
 import numpy as np
 import numpy.typing as npt
-import pytest
 
 from importers.hls import Archive
+from tests.conftest import DATA
 
 NODE = "rpi_orcasound_lab"
-FOLDERS = (1601520000, 1601520220)
+FOLDERS = (1601520000, 1601520080)
 RATE = 48_000
+ARCHIVE = DATA / "hls"
 
 
-def archive_folder() -> Path:
-    """The real archive. Skips the test where it is absent."""
-    root = Path(os.environ.get("PODCAST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "hls"
-    if not root.is_dir():
-        pytest.skip(f"{root} is absent; PODCAST_DATA names the folder of the real data")
-    return root
-
-
-def whole_folder(folder: int, root: Path) -> npt.NDArray[np.int16]:
+def whole_folder(folder: int) -> npt.NDArray[np.int16]:
     """(frames, channels) of all segments of a folder, as one stream."""
-    base = root / NODE / "hls" / str(folder)
+    base = ARCHIVE / NODE / "hls" / str(folder)
     names = [line for line in (base / "live.m3u8").read_text().splitlines() if not line.startswith("#")]
     stream = io.BytesIO(b"".join((base / name).read_bytes() for name in names))
     with av.open(stream, mode="r", format="mpegts") as container:
@@ -36,20 +28,20 @@ def whole_folder(folder: int, root: Path) -> npt.NDArray[np.int16]:
     return np.clip(np.rint(decoded * 32768.0), -32768, 32767).astype(np.int16)
 
 
-def extinf(folder: int, root: Path) -> list[float]:
+def extinf(folder: int) -> list[float]:
     """Lengths of a folder's segments in seconds, as the playlist has them."""
-    text = (root / NODE / "hls" / str(folder) / "live.m3u8").read_text()
+    text = (ARCHIVE / NODE / "hls" / str(folder) / "live.m3u8").read_text()
     return [float(line[8:].rstrip(",")) for line in text.splitlines() if line.startswith("#EXTINF:")]
 
 
 def long_archive(folder: Path, repeats: int) -> tuple[Archive, str, float]:
     """The first real folder, played `repeats` times in one folder of a new archive; its node, and its length in seconds."""
-    source = archive_folder() / NODE / "hls" / str(FOLDERS[0])
+    source = ARCHIVE / NODE / "hls" / str(FOLDERS[0])
     base = folder / NODE / "hls" / str(FOLDERS[0])
     base.mkdir(parents=True)
     # The last segment is a single block of audio; without it the rest follow each other.
     names = [line for line in (source / "live.m3u8").read_text().splitlines() if line.endswith(".ts")][:-1]
-    lengths = extinf(FOLDERS[0], archive_folder())[:-1]
+    lengths = extinf(FOLDERS[0])[:-1]
     lines = ["#EXTM3U"]
     for turn in range(repeats):
         for name, length in zip(names, lengths, strict=True):

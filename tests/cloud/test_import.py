@@ -19,7 +19,7 @@ from podcast import storage
 from podcast.errors import InputError
 from podcast.model import Round
 from podcast.settings import Settings
-from tests.cloud.archive import NODE, archive_folder
+from tests.cloud.archive import ARCHIVE, NODE
 from tests.cloud.conftest import Rig
 from tests.cloud.emulators import ACCOUNT
 from tests.cloud.proxy import Proxy
@@ -45,22 +45,22 @@ def tasks(studio: LabelStudio, project: int) -> dict[str, dict[str, Any]]:
 
 def test_a_round_from_the_archive(studio: LabelStudio, tmp_path: Path) -> None:
     command = [
-        *("import", f"hls://{NODE}", *WINDOW, "--round", "from the archive", "--archive", str(archive_folder())),
-        *("--audio", str(studio.audio / "archive"), "--work", str(tmp_path), "--detector", "energy"),
+        *("import", f"hls://{NODE}", *WINDOW, "--round", "from the archive", "--archive", str(ARCHIVE)),
+        *("--audio", str(studio.audio / "archive"), "--work", str(tmp_path), "--detector", "energy", "--session-length", "25"),
     ]
     first = answer(podcast(studio, *command))
-    assert (first["created"], first["holes"]) == (6, 2)
-    assert any("hole of 19.979 s" in warning for warning in first["warnings"])
+    assert (first["created"], first["holes"]) == (5, 2)
+    assert any("hole of 19.968 s" in warning for warning in first["warnings"])
     found = tasks(studio, first["project"])
-    assert found[f"{NODE}_2020_09_30_19_41_02_PDT"]["start"] == "2020-10-01T02:41:02.000Z"
-    assert found[f"{NODE}_2020_09_30_19_43_02_PDT"]["duration_s"] == 20.021
+    assert found[f"{NODE}_2020_09_30_19_41_22_PDT"]["start"] == "2020-10-01T02:41:22.000Z"
+    assert found[f"{NODE}_2020_09_30_19_40_52_PDT"]["duration_s"] == 10.032  # 60.032 s are in the folder
     for data in found.values():
         assert audio_problem(studio.server, first["project"], data["audio"]) == ""
     versions = {item["model_version"] for item in studio.server.predictions(first["project"])}
     assert len(versions) == 1
     assert versions.pop().startswith("energy")
     again = answer(podcast(studio, *command))
-    assert (again["created"], again["unchanged"]) == (0, 6)
+    assert (again["created"], again["unchanged"]) == (0, 5)
 
 
 # Not azure with --presign: Label Studio then signs an address at Azure's own host, where no emulator can stand.

@@ -62,7 +62,7 @@ def traces(folder: Path) -> int:
 
 
 def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
-    archive, _, _ = long_archive(tmp_path / "archive", repeats=6)
+    archive, _, _ = long_archive(tmp_path / "archive", repeats=20)
     expected = finish(start(archive.uri, tmp_path / "quiet"))
     chance, stormy, kills = random.Random(4), tmp_path / "stormy", 0
     while kills < KILLS:
@@ -88,7 +88,7 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path: Path)
 
 
 def test_a_command_that_is_killed_leaves_no_task_twice(studio: LabelStudio, tmp_path: Path) -> None:
-    archive, _, _ = long_archive(tmp_path / "archive", repeats=3)
+    archive, _, _ = long_archive(tmp_path / "archive", repeats=10)
     finish(start_import(studio, archive.uri, "undisturbed", tmp_path / "quiet"))
     chance, kills = random.Random(5), 0
     # Some moments while it cuts, and then, all being cut, from its start to its end: between them Label Studio is filled.

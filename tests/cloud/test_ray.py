@@ -35,7 +35,7 @@ def cluster() -> Iterator[Any]:
 def test_a_node_that_dies_costs_nothing_and_doubles_nothing(cluster: Any, tmp_path: Path) -> None:
     from pipeline.on_ray import RayEngine
 
-    archive, node, seconds = long_archive(tmp_path / "archive", repeats=6)
+    archive, node, seconds = long_archive(tmp_path / "archive", repeats=20)
     second = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     engine = RayEngine(cluster.address, workers=2)
