@@ -92,8 +92,6 @@ def _make(
             name=name, with_audio=not no_audio, rounds=source.descriptions, open_audio=task_audio(settings).open, **given
         )
         report = build(counted(), to, options, source.address_of)
-    if report.counts["sessions"] and not all(report.counts[split] for split in ("train", "dev", "test")):
-        report.warn("a split is empty: there are too few recordings that lie far enough apart")
     finish(report, f"Released {to}/{name}", as_json=as_json, to=to, name=name)
 
 

@@ -6,7 +6,7 @@ A random split of minutes measures whether a model knows the recorder, not the w
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,10 @@ SPLITS = ("train", "dev", "test")
 LEFT_OUT = "none"
 DEFAULT_SHARES = (0.7, 0.15, 0.15)
 DEFAULT_GAP_S = 600.0
+
+SESSIONS, CALLS, ALL = "sessions", "calls", None
+Feature = tuple[str, str | None]
+"""What is balanced: sessions or calls, of one node or of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,16 @@ def assign(
 ) -> dict[str, str]:
     """The split of every session by id.
 
-    What `previous` (session id to split) says stays. A new session goes with the recordings that it belongs to, else where the
-    balance over nodes and calls is best. One that would tie train to test gets `LEFT_OUT`. Raises InputError if `previous` is
-    itself against the rule.
+    What `previous` (session id to split) says stays, `LEFT_OUT` too. A new session goes with the recordings that it belongs to,
+    else where the balance is best. One that would tie train to test gets `LEFT_OUT`. Raises InputError if `previous` is itself
+    against the rule.
     """
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
         raise InputError(f"the shares of train, dev and test must be 0 or more and sum to 1, not {shares}")
     for name, split in previous.items():
         if split not in (*SPLITS, LEFT_OUT):
             raise InputError(f"the earlier release puts {name} into {split!r}; expected one of {(*SPLITS, LEFT_OUT)}")
-    assigned = {unit.session_id: previous[unit.session_id] for unit in units if previous.get(unit.session_id) in SPLITS}
+    assigned = {unit.session_id: previous[unit.session_id] for unit in units if unit.session_id in previous}
     if faults := check(units, assigned, gap_s):
         raise InputError(f"the splits of the earlier release break the rule: {faults[0]} ({len(faults)} such pairs)")
     new = [unit for unit in units if unit.session_id not in assigned]
@@ -140,12 +144,31 @@ def groups(units: Sequence[Unit], gap_s: float) -> list[list[Unit]]:
     return list(members.values())
 
 
+def why_empty(
+    units: Sequence[Unit], assigned: Mapping[str, str], gap_s: float, shares: tuple[float, float, float] = DEFAULT_SHARES
+) -> str:
+    """Which splits should have a session with calls or no calls and have none, and why, as a sentence; else nothing."""
+    filled = {assigned[unit.session_id] for unit in units if unit.usable}
+    wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
+    empty = [split for split in wanted if split not in filled]
+    if not empty or not units:
+        return ""
+    count = sum(any(unit.usable for unit in group) for group in groups(units, gap_s))
+    subject = f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
+    if count >= len(wanted):
+        return f"{subject}: what an earlier release has put into a split stays there, and no other recording was left"
+    return (
+        f"{subject}: the sessions with calls or no calls form {count} group{'s' if count != 1 else ''}, each of one recording or "
+        f"of recordings less than {gap_s:g} s apart at one node, and a group goes into one split whole"
+    )
+
+
 def _near_old(units: Sequence[Unit], assigned: Mapping[str, str], gap_s: float) -> defaultdict[str, set[str]]:
     """The splits of the already assigned sessions that each new session shares an origin with or lies close to."""
     near: defaultdict[str, set[str]] = defaultdict(set)
     origins: defaultdict[str, set[str]] = defaultdict(set)
     for unit in units:
-        for origin in unit.origins if unit.session_id in assigned else ():
+        for origin in unit.origins if assigned.get(unit.session_id) in SPLITS else ():
             origins[origin].add(assigned[unit.session_id])
     for unit in units:
         if unit.session_id not in assigned:
@@ -170,40 +193,57 @@ def _near_old(units: Sequence[Unit], assigned: Mapping[str, str], gap_s: float) 
 def _balance(
     fresh: list[list[Unit]], units: Sequence[Unit], assigned: dict[str, str], shares: tuple[float, float, float]
 ) -> None:
-    """Give each new group to the split that it brings nearest to its share, over sessions and calls, in all and per node.
+    """Give each new group to the split that it brings nearest to its share of sessions and calls, nodes as even as that allows.
 
-    Large groups first; of equals the hash of the first session's name decides, so that no order of time or name leaks in.
+    Large groups first, so that small ones fill what is left; of equals the hash of the first session's name decides, so that no
+    order of time or name leaks in. The last groups go to splits that are still empty.
     """
-    totals: defaultdict[str, float] = defaultdict(float)
-    have: defaultdict[tuple[str, str], float] = defaultdict(float)
+    whole, have = _amounts(units), {split: _amounts(()) for split in SPLITS}
     for unit in units:
-        for feature, amount in _features([unit]).items():
-            totals[feature] += amount
-            if unit.session_id in assigned:
-                have[assigned[unit.session_id], feature] += amount
+        if assigned.get(unit.session_id) in SPLITS:
+            have[assigned[unit.session_id]].update(_amounts([unit]))
+    parts = {group[0].session_id: _parts(group, whole) for group in fresh}
     wanted = {split: share for split, share in zip(SPLITS, shares, strict=True) if share > 0}
-    for group in sorted(fresh, key=lambda group: (-len(group), _hash(group[0].session_id))):
-        features = {feature: amount / totals[feature] for feature, amount in _features(group).items() if totals[feature]}
-
-        def cost(split: str, features: Mapping[str, float] = features) -> float:
-            """Growth of the squared distance from even filling when `split` takes the group."""
-            return sum(
-                (2 * have[split, feature] / totals[feature] + part) * part / wanted[split] for feature, part in features.items()
-            )
-
-        best = min(wanted, key=cost)
-        for feature, amount in _features(group).items():
-            have[best, feature] += amount
+    left = sum(bool(part) for part in parts.values())
+    for group in sorted(fresh, key=lambda group: (-_size(parts[group[0].session_id]), _hash(group[0].session_id))):
+        part = parts[group[0].session_id]
+        empty = [split for split in wanted if not have[split][SESSIONS, ALL]]
+        choice = empty if part and left <= len(empty) else list(wanted)
+        best = min(choice, key=lambda split: _cost(part, have[split], whole) / wanted[split])
+        have[best].update(_amounts(group))
+        left -= bool(part)
         assigned.update((unit.session_id, best) for unit in group)
 
 
-def _features(group: Iterable[Unit]) -> dict[str, float]:
-    found: defaultdict[str, float] = defaultdict(float)
-    for unit in group:
-        if unit.usable:
-            for name, amount in (("sessions", 1), ("calls", unit.calls)):
-                found[name] += amount
-                found[f"{name} {unit.node}"] += amount
+def _cost(part: Mapping[Feature, float], have: Mapping[Feature, float], whole: Mapping[Feature, float]) -> float:
+    """How much the square of a split's filling grows with a group; nodes count half.
+
+    A node counts by what the split has of it already, so its first recording goes wherever sessions and calls want it. Else the
+    only recording of a node would always go to the largest split, which bears it best.
+    """
+    growth = 0.0
+    for (what, node), share in part.items():
+        filled = have[what, node] / whole[what, ALL]
+        growth += (2 * filled + share) * share if node is ALL else filled * share
+    return growth
+
+
+def _parts(group: Iterable[Unit], whole: Mapping[Feature, float]) -> dict[Feature, float]:
+    """What part of all sessions and calls a group is, in all and by node; empty if it holds nothing that counts."""
+    return {(what, node): amount / whole[what, ALL] for (what, node), amount in _amounts(group).items() if amount}
+
+
+def _size(part: Mapping[Feature, float]) -> float:
+    return max((share for (_, node), share in part.items() if node is ALL), default=0.0)
+
+
+def _amounts(units: Iterable[Unit]) -> Counter[Feature]:
+    """Sessions and calls that count for the balance, in all and by node."""
+    found: Counter[Feature] = Counter()
+    for unit in units:
+        for node in (ALL, unit.node) if unit.usable else ():
+            found[SESSIONS, node] += 1
+            found[CALLS, node] += unit.calls
     return found
 
 

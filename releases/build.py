@@ -20,7 +20,7 @@ from podcast.model import Session
 from podcast.report import Report
 from podcast.reviews import COMPLETED, DEFAULT_OVERLAP, consensus
 from podcast.session_spool import SessionSpool
-from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES, SPLITS, Unit, assign, check, unit_of
+from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES, SPLITS, Unit, assign, check, unit_of, why_empty
 from podcast.spool import Spool
 from releases import tables
 from releases.agreement import Agreement
@@ -82,8 +82,8 @@ def build(
         kept = spooled(sessions, spool, report)
         first = (Record(session, consensus(session, options.overlap)) for session in kept)
         again = records(spool, options.overlap, report, shared=True)  # what several rounds have is known once all are read
-        assigned, names = _plan(chain(first, again), options)
-        release = _Release(folder, options, assigned, names, report, digests)
+        units, assigned, names = _plan(chain(first, again), options)
+        release = _Release(folder, options, units, assigned, names, report, digests)
         release.write_tables(records(spool, options.overlap, Report()))
         release.write_changelog(spool)
         names.write(storage.join(to, f"{options.name}.annotators.csv"))
@@ -96,9 +96,11 @@ def build(
     return report
 
 
-def _plan(found: Iterator[Record], options: ReleaseOptions) -> tuple[dict[str, str], Pseudonyms]:
-    """The split of every session, proven, and the pseudonyms. Of two records of one session the later counts; sessions of the
-    earlier release count, even if they are gone."""
+def _plan(found: Iterator[Record], options: ReleaseOptions) -> tuple[list[Unit], dict[str, str], Pseudonyms]:
+    """The sessions, the split of each, proven, and the pseudonyms.
+
+    Of two records of one session the later counts; sessions of the earlier release count, even if they are gone.
+    """
     units: dict[str, Unit] = {}
     annotators: set[str] = set()
     for record in found:
@@ -117,7 +119,7 @@ def _plan(found: Iterator[Record], options: ReleaseOptions) -> tuple[dict[str, s
     if faults := check(ordered, assigned, options.gap_s):
         raise PodcastError(f"the splits break their rule, nothing was released: {faults[0]} ({len(faults)} pairs)")
     known = Pseudonyms.read(options.pseudonyms) if options.pseudonyms else None
-    return assigned, Pseudonyms(annotators, known)
+    return ordered, assigned, Pseudonyms(annotators, known)
 
 
 class _Release:
@@ -127,12 +129,14 @@ class _Release:
         self,
         folder: str,
         options: ReleaseOptions,
+        units: Sequence[Unit],
         assigned: Mapping[str, str],
         names: Pseudonyms,
         report: Report,
         digests: Spool,
     ) -> None:
         self._folder, self._options, self._assigned, self._names = folder, options, assigned, names
+        self._units = units
         self._report, self._digests = report, digests
         self._agreement, self._summary = Agreement(), Summary()
         self._anchoring = AnchoringAudit(options.overlap)
@@ -195,7 +199,12 @@ class _Release:
             (self._names[row.annotator], *(getattr(row, column) for column in (*columns[1:], "added_found"))) for row in anchoring
         )
         options = self._options
-        words = CardWords(options.name, options.licence, options.with_audio, options.gap_s, options.overlap, options.rounds)
+        kept = [unit for unit in self._units if unit.session_id not in self._refused]
+        if empty := why_empty(kept, self._assigned, options.gap_s, options.shares):
+            self._report.warn(empty)
+        words = CardWords(
+            options.name, options.licence, options.with_audio, options.gap_s, options.overlap, options.rounds, empty
+        )
         for name, content in pictures(self._summary):
             self._write(name, content)
         self._write("README.md", card(words, self._summary, measures, anchoring, self._names).encode())

@@ -19,7 +19,10 @@ DEFAULT_LICENCE = "CC BY-NC-SA 4.0"
 
 @dataclass(frozen=True, slots=True)
 class CardWords:
-    """What the numbers do not tell. `rounds` maps a round to the words that its volunteers read about it."""
+    """What the numbers do not tell.
+
+    `rounds` maps a round to the words that its volunteers read about it; `empty` says which splits are empty, and why.
+    """
 
     name: str
     licence: str = DEFAULT_LICENCE
@@ -27,6 +30,7 @@ class CardWords:
     gap_s: float = 0.0
     overlap: float = 0.5
     rounds: Mapping[str, str] = field(default_factory=dict)
+    empty: str = ""
 
 
 def card(
@@ -41,7 +45,7 @@ def card(
         _labelling(words, summary),
         _agreement(measures, names),
         _anchoring(anchoring, names, words.overlap),
-        _limits(summary),
+        _limits(words, summary),
         f"## Licence\n\n{words.licence}\n\nPlease name Orcasound, its volunteers and this release, {words.name}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -173,7 +177,7 @@ def _anchoring(rows: Iterable[Anchoring], names: Pseudonyms, overlap: float) -> 
     ) + _table(columns, table)
 
 
-def _limits(summary: Summary) -> str:
+def _limits(words: CardWords, summary: Summary) -> str:
     lines = [
         "Absence of a box means that nobody heard a call there, not that no whale was there.",
         "Annotators saw the model's boxes first; the table above tells how far that may have led them.",
@@ -185,13 +189,8 @@ def _limits(summary: Summary) -> str:
         lines.append(f"{uncertain} of {sum(summary.certainties.values())} boxes are uncertain.")
     if summary.untimed:
         lines.append(f"{summary.untimed} sessions have no known time; they are missing from the picture by hour.")
-    empty = [
-        split
-        for split in SPLITS
-        if not any(summary.sessions[split, state] for state in (ReviewState.CALLS, ReviewState.NO_CALLS))
-    ]
-    if empty:
-        lines.append(f"Empty splits: {', '.join(empty)}; there are too few recordings that are far enough apart.")
+    if words.empty:
+        lines.append(f"{words.empty[:1].upper()}{words.empty[1:]}.")
     return "## Known limits\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
