@@ -14,6 +14,8 @@ from podcast.spool import Spool
 from podcast.times import PACIFIC, parse_session_name
 
 FILE = "annotations.tsv"
+DATASET = "podcast"
+"""The name of a dataset that has none."""
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
@@ -31,19 +33,27 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
     return report
 
 
-def rows(session: Session, review: Review) -> Iterator[tuple[str, ...]]:
-    """The table's rows of one review. `date` and time are Pacific, of the session's own start; a tape has its name instead."""
+def rows(session: Session, review: Review, dataset: str = DATASET) -> Iterator[tuple[str, ...]]:
+    """The table's rows of one review. `date` and time are Pacific, of the session's own start; a tape has its name instead.
+
+    `dataset` stands for a session without a round: the published scorer takes no empty one. A cell is one line without tabs, for
+    programs that split lines themselves.
+    """
     start = session.recording.start
     local = start.astimezone(PACIFIC) if start else None
     tape = "" if parse_session_name(session.id).parent_start else session.absolute_time
     times = [(item.event.start_s, item.event.duration_s) for item in review.annotations] or [(0.0, 0.0)]
     for start_s, duration_s in times:
         yield (
-            session.round,
+            _one_line(session.round) or _one_line(dataset) or DATASET,
             f"{session.id}.wav",
             str(start_s),
             str(duration_s),
-            session.recording.source_guid.removeprefix("rpi_"),
+            _one_line(session.recording.source_guid.removeprefix("rpi_")),
             f"{local:%Y-%m-%d}" if local else "",
-            f"{local:%H:%M:%S}" if local else tape,
+            f"{local:%H:%M:%S}" if local else _one_line(tape),
         )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -153,7 +153,7 @@ class _Release:
             for record in self._with_audio(found):
                 split = self._assigned[record.session.id]
                 if record.state in COMPLETED and split in SPLITS:
-                    splits[split](dataset_tsv.rows(record.session, tables.released_review(record)))
+                    splits[split](dataset_tsv.rows(record.session, tables.released_review(record), self._options.name))
                 sessions([tables.session_row(record, split, audio=self._options.with_audio)])
                 annotations(tables.annotation_rows(record, split, self._names))
                 reviews(tables.review_rows(record, self._names))

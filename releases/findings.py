@@ -42,13 +42,15 @@ class Table:
 @dataclass(slots=True)
 class Labels:
     """What the tables of labels say: boxes (start and duration, seconds) by WAV name; by its stem the split, the start in UTC as
-    far as the table tells it, and date and time as they stand there; lengths in seconds of the audio that is there."""
+    far as the table tells it, and date and time as they stand there; lengths in seconds of the audio that is there. No session is
+    longer than `longest_s`, as far as is known."""
 
     boxes: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     split_of: dict[str, str] = field(default_factory=dict)
     starts: dict[str, datetime] = field(default_factory=dict)
     local: dict[str, tuple[str, str]] = field(default_factory=dict)
     lengths: dict[str, float] = field(default_factory=dict)
+    longest_s: float = 0.0
 
 
 @contextmanager

@@ -15,6 +15,10 @@ from podcast.times import SessionName, pacific_to_utc, parse_session_name
 from releases import lint_dclde, lint_tables
 from releases.findings import Finding, Labels, Table, number_in, open_table
 
+LONGEST_S = 65.0
+"""A session lasts no longer than this where nothing tells, in seconds. The last one of a recording may be short, and says nothing
+of the others, by whose length its start was counted."""
+
 
 def lint(folder: str, gap_s: float = DEFAULT_GAP_S) -> Iterator[Finding]:
     """Every breach of a rule in the release at `folder`, file by file. Raises InputError if it holds no table of labels."""
@@ -24,7 +28,8 @@ def lint(folder: str, gap_s: float = DEFAULT_GAP_S) -> Iterator[Finding]:
         raise InputError(f"{folder}: there is no train.tsv, dev.tsv or test.tsv, nor any other .tsv; is it a release?")
     if not storage.exists(storage.join(folder, "README.md")) and not storage.exists(storage.join(folder, "README")):
         yield Finding("README.md", 0, "readme", "is missing: a release says what it is")
-    seen = Labels()
+    ours = storage.exists(storage.join(folder, "sessions.csv"))
+    seen = Labels(longest_s=max(LONGEST_S, _longest_s(folder) if ours else 0.0))
     audio_names = _audio_names(folder)
     for name in tables:
         with open_table(folder, name, "\t") as table:
@@ -34,7 +39,6 @@ def lint(folder: str, gap_s: float = DEFAULT_GAP_S) -> Iterator[Finding]:
             if all(column in table.columns for column in NEEDED):
                 _labels(table, audio_names, seen)
             yield from table.findings
-    ours = storage.exists(storage.join(folder, "sessions.csv"))
     if ours:
         yield from lint_tables.lint(folder, seen, gap_s)
     else:
@@ -42,6 +46,12 @@ def lint(folder: str, gap_s: float = DEFAULT_GAP_S) -> Iterator[Finding]:
     for uri in storage.list_files(folder, ".csv"):
         if storage.file_name(uri) not in lint_tables.OWN:
             yield from lint_dclde.lint(folder, storage.file_name(uri))
+
+
+def _longest_s(folder: str) -> float:
+    """The length of the longest session in sessions.csv, in seconds."""
+    with open_table(folder, "sessions.csv", ",") as table:
+        return max((number_in(cells.get("duration_s")) or 0.0 for _, cells in table.lines), default=0.0)
 
 
 def _audio_names(folder: str) -> dict[str, str] | None:
@@ -66,10 +76,10 @@ def _labels(table: Table, audio_names: dict[str, str] | None, seen: Labels) -> N
     for number, cells in table.lines:
         name = cells["wav_filename"]
         times = _times(table, number, cells)
-        _moment(table, number, cells, seen)
         if name not in seen.boxes:
             seen.boxes[name], seen.split_of[name.removesuffix(".wav")] = [], split
             _audio(table, number, name, audio_names, seen)
+        _moment(table, number, cells, seen)
         if seen.split_of[name.removesuffix(".wav")] != split:
             table.broken(number, "one-split", f"{name} is also in {seen.split_of[name.removesuffix('.wav')]}.tsv")
         if times is None:
@@ -124,15 +134,15 @@ def _moment(table: Table, number: int, cells: Mapping[str, str], seen: Labels) -
         return
     passes = {pacific_to_utc(local), pacific_to_utc(local, second_pass=True)}
     seen.starts.setdefault(stem, min(passes))
-    if not _possible(name, passes):
+    if not _possible(name, passes, max(seen.longest_s, seen.lengths.get(cells["wav_filename"], 0.0))):
         table.broken(number, "pacific", f"{date} {time} Pacific is not when {stem} was recorded ({name.parent_start:%c} UTC on)")
 
 
-def _possible(name: SessionName, starts: set[datetime]) -> bool:
-    """Whether the name allows one of the starts: a later chunk begins at most 60 s a chunk after its parent."""
+def _possible(name: SessionName, starts: set[datetime], longest_s: float) -> bool:
+    """Whether the name allows one of the starts: a later chunk begins at most `longest_s` a chunk after its parent."""
     if name.parent_start is None:
         return True
-    latest = name.parent_start + timedelta(seconds=60 * (name.chunk or 0) + 1)
+    latest = name.parent_start + timedelta(seconds=longest_s * (name.chunk or 0) + 1)
     return any(name.parent_start - timedelta(seconds=1) < start <= latest for start in starts)
 
 
