@@ -38,8 +38,7 @@ def validate_result(result: Any, duration_s: float | None, config: LabelConfig, 
         for field in ("id", "type", "from_name", "to_name"):
             if not isinstance(region.get(field), str) or not region[field]:
                 raise InputError(f"{where}: {field} must be text, not {region.get(field)!r}")
-        types = {config.regions: "labels", config.review: "choices", config.call_type: "choices"}
-        types |= {config.note: "textarea", config.session_note: "textarea"}
+        types = config.controls
         if region["from_name"] not in types:
             raise InputError(f"{where}: from_name is {region['from_name']!r}; expected one of {sorted(types)}")
         if region["type"] != types[region["from_name"]]:

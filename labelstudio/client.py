@@ -28,6 +28,8 @@ Json = dict[str, Any]
 
 PAGE_SIZE = 1000
 TITLE_LENGTHS = (3, 50)
+FLAT_FIELDS = {"annotation_id", "annotator"}
+"""What the rows of Label Studio's JSON_MIN and CSV exports have, and its tasks have not."""
 
 
 class Server:
@@ -269,9 +271,16 @@ def read_tasks(body: BinaryIO) -> Iterator[Json]:
         for task in ijson.items(body, "item", use_float=True):
             if not isinstance(task, dict):
                 raise InputError(f"expected Label Studio's JSON export, a list of tasks, but found {type(task).__name__} in it")
+            if "data" not in task and task.keys() >= FLAT_FIELDS:
+                raise InputError(flat_export("JSON_MIN"))
             yield task
     except ijson.JSONError as error:
         raise InputError(f"not Label Studio's JSON export: {error}") from error
+
+
+def flat_export(name: str) -> str:
+    """What to say of an export of Label Studio that holds boxes, but not where they came from."""
+    return f"this is Label Studio's {name} export, which leaves out scores, deleted predictions and skips; choose JSON"
 
 
 def _status(error: ApiError | httpx.HTTPStatusError) -> tuple[int | None, str]:

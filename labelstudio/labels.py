@@ -66,6 +66,12 @@ class LabelConfig:
         """Read the project's own labeling configuration."""
         return cls.parse(path.read_text(encoding="utf-8"), str(path))
 
+    @property
+    def controls(self) -> dict[str, str]:
+        """The type that Label Studio gives to what each control stores, by the control's name."""
+        texts = {self.note: "textarea", self.session_note: "textarea"}
+        return {self.regions: "labels", self.review: "choices", self.call_type: "choices", **texts}
+
     def label_value(self, label: str, certainty: Certainty) -> str:
         """The label as the page names it. Raises InputError for one that the configuration does not have."""
         for value, meaning in self.labels.items():

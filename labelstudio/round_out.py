@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labelstudio.client import Server, read_tasks
+from labelstudio.client import FLAT_FIELDS, Server, flat_export, read_tasks
 from labelstudio.labels import LabelConfig
-from labelstudio.sessions import from_task
+from labelstudio.sessions import from_task, task_name
 from podcast import storage
-from podcast.errors import InputError, Refusal
+from podcast.errors import InputError, Notice, Refusal
 from podcast.model import Session
 
 Json = dict[str, Any]
 Sessions = Iterator[Session | Refusal]
+HEAD = 2**16
+"""Bytes at the beginning of a file by which it is told what it is."""
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ class Round:
             yield _with_address(task, self.server.url, number, addresses)
         for task_id, data in self.server.tasks(number):
             if task_id not in submitted:
-                yield _with_address({"id": task_id, "data": data}, self.server.url, number, addresses)
+                yield _with_address({"id": task_id, "data": data, "annotations": []}, self.server.url, number, addresses)
 
     def _to_sessions(self, tasks: Iterable[Json]) -> Sessions:
         config = LabelConfig.parse(self.project["label_config"], f"the labeling configuration of project {self.project['id']}")
@@ -78,9 +80,9 @@ def file_sessions(uri: str, label_studio_url: str = "", addresses: dict[tuple[st
 def read_export(uri: str) -> Iterator[Json]:
     """The tasks of an export file, streamed. Raises InputError naming the file."""
     with storage.open_read(uri) as file:
-        first = file.read(64).lstrip()[:1]
-        if first != b"[":
-            raise InputError(f"{uri}: not Label Studio's JSON export, which begins with '['")
+        head = file.read(HEAD).lstrip()
+        if not head.startswith(b"["):
+            raise InputError(f"{uri}: {_no_export(head)}")
         file.seek(0)
         try:
             yield from read_tasks(file)
@@ -88,13 +90,26 @@ def read_export(uri: str) -> Iterator[Json]:
             raise InputError(f"{uri}: {error}") from error
 
 
+def _no_export(head: bytes) -> str:
+    """What to say of a file that begins with something else than a list."""
+    header = head.splitlines()[0].decode("utf-8", "replace").replace('"', "") if head else ""
+    for separator, name in ((",", "CSV"), ("\t", "TSV")):
+        if set(header.split(separator)) >= FLAT_FIELDS:
+            return flat_export(name)
+    return "not Label Studio's JSON export, which begins with '['"
+
+
 def to_sessions(tasks: Iterable[Json], config: LabelConfig, users: Mapping[int, str] | None = None) -> Sessions:
-    """Exported tasks as sessions; one that cannot be read comes as a Refusal."""
+    """Exported tasks as sessions; one that cannot be read comes as a Refusal, a part of one that is left out as a Notice."""
     for task in tasks:
+        name = task_name(task)
+        said: dict[str, None] = {}
         try:
-            yield from_task(task, config, users)
+            yield from_task(task, config, users, said.setdefault)
         except InputError as error:
-            yield Refusal(f"task {task.get('id', '?')}", str(error))
+            yield Refusal(name, str(error).removeprefix(f"{name}: "))
+        else:
+            yield from (Notice(name, words) for words in said)
 
 
 def _with_address(task: Json, url: str, project: Any, addresses: dict[tuple[str, str], str]) -> Json:

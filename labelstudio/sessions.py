@@ -2,198 +2,204 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labelstudio.labels import LabelConfig
+from labelstudio.results import Item, Kind, Prediction, Say, is_number, read_prediction, read_result
 from labelstudio.tasks import ORIGINS
 from podcast.errors import InputError
-from podcast.model import (
-    EDGE_S,
-    Annotation,
-    Certainty,
-    Detection,
-    ModelRun,
-    Outcome,
-    Recording,
-    Review,
-    ReviewState,
-    Session,
-    SoundEvent,
-)
+from podcast.model import Annotation, Detection, Outcome, Recording, Review, ReviewState, Session
 from podcast.times import parse_utc
 
 OUTCOMES = {origin: outcome for outcome, origin in ORIGINS.items()}
 
 
-def from_task(task: Mapping[str, Any], config: LabelConfig, users: Mapping[int, str] | None = None) -> Session:
+def from_task(
+    task: Mapping[str, Any], config: LabelConfig, users: Mapping[int, str] | None = None, say: Say = lambda _: None
+) -> Session:
     """A session with all that its task holds: predictions where they are given in full, and every submission.
 
     Takes a task as Label Studio exports or lists it. `users` gives the address of each account number; without it annotators
-    are named by number. Drafts are no reviews. Raises InputError naming task, session and field.
+    are named by number. Drafts are no reviews. `say` is told in words what was left out: see `results`. Raises InputError
+    naming task, session and field where a box or an answer of a person would be lost.
     """
-    name = f"task {task.get('id', '?')}"
-    data = task.get("data")
-    if not isinstance(data, Mapping) or not data.get("session_id"):
+    name, data = task_name(task), task.get("data")
+    if not isinstance(data, Mapping) or not isinstance(data.get("session_id"), str) or not data["session_id"]:
         raise InputError(f"{name}: data.session_id is missing; this project did not import the task")
-    name += f" (session {data['session_id']})"
     try:
-        predictions = [item for item in task.get("predictions") or [] if isinstance(item, Mapping)]
-        detections = tuple(item for prediction in predictions for item in from_prediction(prediction, config))
-        reviews = [
-            from_annotation(item, data.get("duration_s"), config, users or {}, _parent(item, predictions))
-            for item in task.get("annotations") or []
-        ]
+        duration_s = data.get("duration_s")
+        if duration_s is not None and not (is_number(duration_s) and duration_s > 0):
+            raise InputError(f"data.duration_s is {duration_s!r}, expected a number of seconds")
+        predictions = _predictions(task, config, say)
+        reviews = [_numbered(item, duration_s, config, users or {}, predictions, say) for item in _annotations(task)]
         return Session(
-            id=str(data["session_id"]),
+            id=data["session_id"],
             recording=Recording(
                 uri=str(data.get("uri", "")),
                 source_guid=str(data.get("source_guid", "")),
-                start=parse_utc(data.get("start") or ""),
-                duration_s=data.get("duration_s"),
+                start=parse_utc(str(data.get("start") or "")),
+                duration_s=duration_s,
                 sha256=str(data.get("sha256") or ""),
                 audio_uri=str(data.get("audio", "")),
             ),
             absolute_time=str(data.get("absolute_time", "")),
             round=str(data.get("round", "")),
-            detections=tuple(sorted(detections)),
-            model_runs=tuple(sorted({ModelRun.parse(item["model_version"]) for item in predictions})),
+            detections=tuple(sorted(detection for prediction in predictions for _, detection in prediction.boxes)),
+            model_runs=tuple(sorted({prediction.run for prediction in predictions})),
             reviews=tuple(review for _, review in sorted(reviews, key=lambda item: item[0])),
         )
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{name}: not shaped as Label Studio exports it ({type(error).__name__}: {error})") from error
 
 
-def from_prediction(prediction: Mapping[str, Any], config: LabelConfig) -> list[Detection]:
-    """The boxes of one stored prediction."""
-    run = ModelRun.parse(str(prediction.get("model_version") or "undefined"))
-    return [
-        Detection(_event(region, None), _meaning(region, config)[0], float(region.get("score") or 0.0), run)
-        for region in prediction.get("result") or []
-        if region.get("type") == "labels"
-    ]
+def task_name(task: Mapping[str, Any]) -> str:
+    """How a task is named in words: its number, and its session where it has one."""
+    data = task.get("data")
+    session = data.get("session_id") if isinstance(data, Mapping) else None
+    return f"task {task.get('id', '?')}" + (f" (session {session})" if isinstance(session, str) and session else "")
 
 
 def from_annotation(
-    annotation: Mapping[str, Any],
+    annotation: Any,
     duration_s: float | None,
     config: LabelConfig,
     users: Mapping[int, str],
-    parent: Mapping[str, Any] | None = None,
-) -> tuple[tuple[str, int], Review]:
-    """One submission, with the key that orders submissions of a task (time of the last change, number).
+    predictions: Sequence[Prediction] = (),
+    say: Say = lambda _: None,
+) -> Review:
+    """One submission. Raises InputError naming the item that cannot be read.
 
     A deleted box leaves no trace in `result`, so it is compared with the prediction that the annotator started from: the copy in
-    the annotation, or `parent` where Label Studio made none.
+    the annotation, or that of `predictions` where Label Studio made none.
     """
-    result = annotation.get("result") or []
+    if not isinstance(annotation, Mapping):
+        raise InputError(f"an annotation is {annotation!r}, expected an object")
+    cancelled, truth = (_flag(annotation, field) for field in ("was_cancelled", "ground_truth"))
     author = _annotator(annotation.get("completed_by"), users)
-    prediction = annotation.get("prediction") or parent or {}
-    regions = {str(item["id"]): item for item in prediction.get("result") or [] if item.get("type") == "labels"}
-    origins = dict(zip(regions, from_prediction(prediction, config), strict=True))
-    texts = {(str(item["id"]), item.get("from_name")): _text(item) for item in result if item.get("type") != "labels"}
-    annotations = tuple(
-        _annotation(item, origins.get(str(item["id"])), texts, author, duration_s, config)
-        for item in result
-        if item.get("type") == "labels"
-    )
-    kept = {str(item["id"]) for item in result}
-    answer = next((text for (_, name), text in texts.items() if name == config.review), "")
-    submitted = str(annotation.get("updated_at") or annotation.get("created_at") or "")
-    review = Review(
+    result = annotation.get("result")
+    items = read_result([] if cancelled and result is None else result, config, duration_s, say)
+    ids = {item.id for item in items if item.kind is Kind.BOX}
+    origins = _origins(annotation, ids, predictions, config, say)
+    texts = _texts(items)
+    annotations = tuple(_annotation(item, origins.get(item.id, ()), texts, author) for item in items if item.kind is Kind.BOX)
+    rejected = (found for identity, found in origins.items() if identity not in ids and len(found) == 1)
+    return Review(
         annotator=author,
-        state=_state(bool(annotation.get("was_cancelled")), bool(annotations), answer, config),
+        state=_state(cancelled, bool(annotations), {item.text for item in items if item.kind is Kind.ANSWER}, config, say),
         annotations=tuple(sorted(annotations, key=lambda item: item.event)),
-        rejected=tuple(sorted(detection for identity, detection in origins.items() if identity not in kept)),
-        submitted=parse_utc(submitted),
-        ground_truth=bool(annotation.get("ground_truth")),
-        note=next((text for (_, name), text in texts.items() if name == config.session_note), ""),
+        rejected=tuple(sorted(detection for (detection,) in rejected)),
+        submitted=parse_utc(_time(annotation)),
+        ground_truth=truth,
+        note="\n".join(item.text for item in items if item.kind is Kind.SESSION_NOTE),
     )
-    return (submitted, int(annotation.get("id") or 0)), review
 
 
-def _parent(annotation: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The prediction that the annotator started from.
+def _numbered(annotation: Any, *more: Any) -> tuple[tuple[str, int], Review]:
+    """A review, with the key that orders submissions of a task (time of the last change, number)."""
+    review = from_annotation(annotation, *more)
+    number = annotation.get("id") or 0
+    return (_time(annotation), number if isinstance(number, int) else 0), review
 
-    Work that was saved as a draft and opened again is submitted without its number; boxes that were kept still have their ids.
+
+def _annotations(task: Mapping[str, Any]) -> list[Any]:
+    """The submissions of a task. Raises InputError where they may have been left out of the file."""
+    found = task.get("annotations")
+    if not isinstance(found, list):
+        raise InputError("annotations are missing or no list: this is not Label Studio's JSON export")
+    return found
+
+
+def _predictions(task: Mapping[str, Any], config: LabelConfig, say: Say) -> list[Prediction]:
+    stored = task.get("predictions") or []
+    if not isinstance(stored, list):
+        say("predictions are no list, and are not kept")
+        return []
+    return [found for item in stored if (found := read_prediction(item, config, say)) is not None]
+
+
+def _origins(
+    annotation: Mapping[str, Any], ids: set[str], predictions: Sequence[Prediction], config: LabelConfig, say: Say
+) -> dict[str, list[Detection]]:
+    """The boxes that the annotator started from, by id; more than one of an id cannot be told apart.
+
+    Work that was saved as a draft and opened again is submitted without the number of its prediction; boxes that were kept still
+    have their ids.
     """
     number = annotation.get("parent_prediction")
-    if number is not None:
-        return next((item for item in predictions if item.get("id") == number), None)
-    kept = {item.get("id") for item in annotation.get("result") or []}
-    return next((item for item in predictions if kept & {region.get("id") for region in item.get("result") or []}), None)
+    found = read_prediction(annotation["prediction"], config, say) if annotation.get("prediction") else None
+    if found is None and number is not None:
+        found = next((prediction for prediction in predictions if prediction.id == number), None)
+    elif found is None:
+        found = next((prediction for prediction in predictions if ids & prediction.ids), None)
+    origins: dict[str, list[Detection]] = {}
+    for identity, detection in found.boxes if found else ():
+        origins.setdefault(identity, []).append(detection)
+    return origins
 
 
-def _state(cancelled: bool, boxes: bool, answer: str, config: LabelConfig) -> ReviewState:
-    """Boxes beside "No calls" contradict each other: nobody can tell what was meant, so the session is `unsure`."""
+def _texts(items: Iterable[Item]) -> dict[tuple[str, Kind], str]:
+    """Call types and notes of boxes, by the box's id; several are all kept, a line each."""
+    texts: dict[tuple[str, Kind], str] = {}
+    for item in items:
+        if item.kind in (Kind.CALL_TYPE, Kind.NOTE) and item.text:
+            earlier = texts.get((item.id, item.kind))
+            texts[item.id, item.kind] = f"{earlier}\n{item.text}" if earlier else item.text
+    return texts
+
+
+def _state(cancelled: bool, boxes: bool, answers: set[str], config: LabelConfig, say: Say) -> ReviewState:
+    """Boxes beside "No calls", or two answers, contradict each other: nobody can tell what was meant, so it is `unsure`."""
     if cancelled:
         return ReviewState.SKIPPED
-    if not answer:
+    if not answers:
         return ReviewState.CALLS if boxes else ReviewState.NO_CALLS
-    state = config.answers.get(answer, ReviewState.UNSURE)
+    if len(answers) > 1:
+        say(f"two answers, {' and '.join(map(repr, sorted(answers)))}, so it counts as unsure")
+        return ReviewState.UNSURE
+    state = config.answers.get(answers.pop(), ReviewState.UNSURE)
     return ReviewState.UNSURE if boxes and state is ReviewState.NO_CALLS else state
 
 
-def _annotation(
-    region: Mapping[str, Any],
-    origin: Detection | None,
-    texts: Mapping[tuple[str, Any], str],
-    author: str,
-    duration_s: float | None,
-    config: LabelConfig,
-) -> Annotation:
-    event, (label, certainty) = _event(region, duration_s), _meaning(region, config)
-    if origin is not None:
-        same = (event.start_s, event.end_s) == (origin.event.start_s, origin.event.end_s)
-        outcome = Outcome.ACCEPTED if same else Outcome.MOVED
+def _annotation(item: Item, origins: Sequence[Detection], texts: Mapping[tuple[str, Kind], str], author: str) -> Annotation:
+    assert item.event is not None
+    times = (item.event.start_s, item.event.end_s)
+    same = [origin for origin in origins if (origin.event.start_s, origin.event.end_s) == times]
+    if same:
+        outcome, origin = Outcome.ACCEPTED, same[0]
+    elif len(origins) == 1:
+        outcome, origin = Outcome.MOVED, origins[0]
     else:
-        outcome = OUTCOMES.get(str(region.get("origin")), Outcome.ADDED)
-    identity = str(region["id"])
+        outcome, origin = OUTCOMES.get(item.origin, Outcome.ADDED), None
     return Annotation(
-        event=event,
-        label=label,
-        certainty=certainty,
+        event=item.event,
+        label=item.label,
+        certainty=item.certainty,
         annotator=author,
         outcome=outcome,
         detection=origin,
-        call_type=texts.get((identity, config.call_type), ""),
-        note=texts.get((identity, config.note), ""),
+        call_type=texts.get((item.id, Kind.CALL_TYPE), ""),
+        note=texts.get((item.id, Kind.NOTE), ""),
     )
 
 
-def _event(region: Mapping[str, Any], duration_s: float | None) -> SoundEvent:
-    value, meta = region["value"], region.get("meta") or {}
-    start, end = value["start"], value["end"]
-    if isinstance(start, str) or isinstance(end, str):
-        raise InputError(f"region {region['id']!r}: times are text ({start!r} to {end!r}), expected seconds")
-    if -EDGE_S <= start < 0:
-        start = 0.0
-    if duration_s is not None and duration_s < end:
-        if end > duration_s + EDGE_S:
-            raise InputError(f"region {region['id']!r}: ends at {end} s, past the end of the recording at {duration_s} s")
-        end = duration_s
-    try:
-        return SoundEvent(start, end, meta.get("low_hz"), meta.get("high_hz"))
-    except InputError as error:
-        raise InputError(f"region {region['id']!r}: {error}") from error
+def _flag(annotation: Mapping[str, Any], field: str) -> bool:
+    value = annotation.get(field, False)
+    if not isinstance(value, bool):
+        raise InputError(f"{field} is {value!r}, expected true or false")
+    return value
 
 
-def _meaning(region: Mapping[str, Any], config: LabelConfig) -> tuple[str, Certainty]:
-    labels = region["value"].get("labels") or []
-    if len(labels) != 1:
-        raise InputError(f"region {region['id']!r}: expected one label, not {labels!r}")
-    return config.labels.get(labels[0], (str(labels[0]), Certainty.CERTAIN))
-
-
-def _text(item: Mapping[str, Any]) -> str:
-    value = item.get("value") or {}
-    entries: Iterable[Any] = value.get("choices") or value.get("text") or []
-    return entries if isinstance(entries, str) else "\n".join(map(str, entries))
+def _time(annotation: Mapping[str, Any]) -> str:
+    """The moment of the last change. The SDK gives it as a time, files as text."""
+    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
 
 
 def _annotator(completed_by: Any, users: Mapping[int, str]) -> str:
     if isinstance(completed_by, Mapping):
-        return str(completed_by.get("email") or completed_by.get("id"))
-    return users.get(completed_by, str(completed_by)) if completed_by is not None else ""
+        return str(completed_by.get("email") or completed_by.get("id") or "")
+    if isinstance(completed_by, int):
+        return users.get(completed_by, str(completed_by))
+    if completed_by is None or isinstance(completed_by, str):
+        return completed_by or ""
+    raise InputError(f"completed_by is {completed_by!r}, expected the annotator's number or address")

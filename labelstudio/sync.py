@@ -120,11 +120,14 @@ def _update(target: Target, batch: list[tuple[Session, Json]], index: _Index, re
 
 def _add_reviews(target: Target, task_id: int, session: Session, annotations: list[Json]) -> bool | None:
     """Add a session's reviews to a task without submissions: True if added, False if they are there, None if others are."""
-    duration_s = session.recording.duration_s
-    stored = [from_annotation(item, duration_s, target.config, {})[1] for item in target.server.annotations(task_id)]
+    stored = target.server.annotations(task_id)
     if stored:
-        same = all(_boxes(review) in map(_boxes, stored) for review in session.reviews)
-        return False if same else None
+        duration_s = session.recording.duration_s
+        try:
+            said = [_boxes(from_annotation(item, duration_s, target.config, {})) for item in stored]
+        except InputError:
+            return None
+        return False if all(_boxes(review) in said for review in session.reviews) else None
     for annotation in annotations:
         target.server.add_annotation(task_id, annotation)
     return True

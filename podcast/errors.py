@@ -41,3 +41,8 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Refusal):
+    """A part of an item that was left out, or that could not be told, while the item itself was taken."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from podcast.errors import Refusal
+from podcast.errors import Notice, Refusal
 
 Item = TypeVar("Item")
 
@@ -24,7 +24,10 @@ class Report:
     warnings: dict[str, None] = field(default_factory=dict)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Count and keep one refusal."""
+        """Count and keep one refusal; a notice is a warning."""
+        if isinstance(refusal, Notice):
+            self.warn(str(refusal))
+            return
         self.counts["refused"] += 1
         self.refusals.append(refusal)
 
@@ -33,7 +36,7 @@ class Report:
         self.warnings[sentence] = None
 
     def accepted(self, items: Iterable[Item | Refusal]) -> Iterator[Item]:
-        """The items that are no refusals; refusals are kept here on the way."""
+        """The items that are no refusals; refusals and notices are kept here on the way."""
         for item in items:
             if isinstance(item, Refusal):
                 self.refuse(item)

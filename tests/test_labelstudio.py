@@ -232,9 +232,9 @@ def test_reviews_come_oldest_first_and_a_later_skip_hides_nothing() -> None:
     [
         (lambda item: item["data"].pop("session_id"), "data.session_id is missing"),
         (lambda item: item.pop("data"), "data.session_id is missing"),
-        (lambda item: item["annotations"][0]["result"][0]["value"].update(start="1"), "times are text"),
+        (lambda item: item["annotations"][0]["result"][0]["value"].update(start="1"), "expected numbers of seconds"),
         (lambda item: item["annotations"][0]["result"][0]["value"].update(end=61.0), "past the end of the recording"),
-        (lambda item: item["annotations"][0]["result"][0].pop("value"), "not shaped as Label Studio exports it"),
+        (lambda item: item["annotations"][0]["result"][0].pop("value"), "value is null, expected an object"),
         (lambda item: item["annotations"][0]["result"][0]["value"].update(labels=[]), "expected one label"),
     ],
 )
