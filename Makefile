@@ -7,7 +7,7 @@ UV = .venv/bin/uv pip install --quiet --python
 ML_DETECTOR ?= $(shell sed -n 's/^ML_DETECTOR=//p' .env 2>/dev/null)
 SERVED = $(if $(findstring energy,$(or $(ML_DETECTOR),energy)),.venv/installed-core,.venv/installed-detectors)
 
-.PHONY: all demo test lint format rooms bench clean
+.PHONY: all demo test fuzz lint format rooms bench clean
 all: .venv/installed .venv-label-studio/installed
 
 demo: .venv/installed-core $(SERVED) .venv-label-studio/installed
@@ -15,6 +15,9 @@ demo: .venv/installed-core $(SERVED) .venv-label-studio/installed
 
 test: all lint
 	.venv/bin/python -m pytest
+
+fuzz: all
+	.venv/bin/python -m tests.fuzz.run --cases 24000
 
 lint: .venv/installed
 	.venv/bin/ruff format --check .

@@ -1,0 +1,201 @@
+"""What an input brings and an output keeps, counted by hand: nothing here asks the code that is tested."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.fuzz.harness import BrokenRuleError, strict_json
+from tests.fuzz.mutators import AGAIN, Rows
+
+TEXT_CONTROLS = ("call_type", "note", "review", "session_note")
+"""The controls of label_config.xml that hold words and no box."""
+
+
+def boxes_of_file(value: Any) -> int:
+    """Boxes in one of Pod.Cast's files: all that its lists `annotations` hold, or else whatever has a start."""
+    lists = [item for key, item in _items(value) if key.removeprefix(AGAIN) == "annotations" and isinstance(item, list)]
+    if lists:
+        return sum(map(len, lists))
+    return sum(any(str(key).startswith("start") for key in item) for item in _objects(value))
+
+
+def boxes_of_tasks(tasks: Any) -> Counter[str]:
+    """Boxes that people drew, by session, in Label Studio's export: a region is a box unless a control of words made it.
+
+    What is no region at all counts as a box: nobody can tell what it was. Words of a box count beside it.
+    """
+    found: Counter[str] = Counter()
+    for task in tasks if isinstance(tasks, list) else ():
+        if not isinstance(task, Mapping):
+            found["?"] += 1
+            continue
+        name = session_of(task)
+        for key, submissions in task.items():
+            if key.removeprefix(AGAIN) == "annotations":
+                for annotation in submissions if isinstance(submissions, list) else [submissions]:
+                    found[name] += boxes_of_annotation(annotation)
+    return found
+
+
+def boxes_of_only_reviews(tasks: Any) -> Counter[str]:
+    """Boxes without their words, of every session that has one annotation in the shape that Label Studio gives it."""
+    found: Counter[str] = Counter()
+    for task in tasks if isinstance(tasks, list) else ():
+        annotations = task.get("annotations") if isinstance(task, Mapping) else None
+        if isinstance(annotations, list) and len(annotations) == 1 and isinstance(annotations[0], Mapping):
+            result = annotations[0].get("result")
+            found[session_of(task)] += len(_boxes(result)) if isinstance(result, list) else 0
+    return found
+
+
+def session_of(task: Mapping[str, Any]) -> str:
+    """The session's name as text."""
+    data = task.get("data")
+    return str(data.get("session_id")) if isinstance(data, Mapping) else "?"
+
+
+def boxes_of_annotation(annotation: Any) -> int:
+    """The same for one annotation."""
+    if annotation is None:
+        return 0
+    if not isinstance(annotation, Mapping):
+        return 1
+    count = 0
+    for key, result in annotation.items():
+        if key.removeprefix(AGAIN) == "result" and result is not None:
+            count += _boxes_of_result(result) if isinstance(result, list) else 1
+    return count
+
+
+def _boxes_of_result(result: list[Any]) -> int:
+    words = (item for item in result if isinstance(item, Mapping) and item.get("from_name") in TEXT_CONTROLS[:2])
+    return len(_boxes(result)) + len({json.dumps([item.get("id"), _words(item)]) for item in words if _words(item)})
+
+
+def _words(item: Mapping[str, Any]) -> Any:
+    """What a control of words holds, in the two places that Label Studio puts it, or wherever it cannot be told."""
+    value = item.get("value")
+    if not isinstance(value, Mapping):
+        return value
+    return [value.get("choices"), value.get("text")] if value.get("choices") or value.get("text") else None
+
+
+def _boxes(result: list[Any]) -> list[Any]:
+    return [item for item in result if not (isinstance(item, Mapping) and item.get("from_name") in TEXT_CONTROLS)]
+
+
+def boxes_of_rows(rows: Rows) -> dict[str, list[tuple[float, float]]]:
+    """Start and end in seconds of every line of a table, by name of the WAV; (nan, nan) where a line cannot be read."""
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in rows[1:]:
+        cells = dict(zip(header, row, strict=False))
+        try:
+            start_s, duration_s = float(cells["start_time_s"]), float(cells["duration_s"])
+            length_fits = len(row) == len(header)
+        except (KeyError, ValueError):
+            start_s = duration_s = math.nan
+            length_fits = False
+        if not length_fits:
+            start_s = duration_s = math.nan
+        if (start_s, duration_s) != (0, 0) and any(row):
+            found.setdefault(cells.get("wav_filename", "?"), []).append((start_s, start_s + duration_s))
+    return found
+
+
+def kept_by_format(kind: str, folder: Path) -> Counter[str]:
+    """Boxes in an export, by session; a session that is there without boxes counts 0 and is among the keys."""
+    found: Counter[str] = Counter()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != "sidecar.jsonl" and not path.name.startswith("."):
+            for name, count in _KEPT[kind](path):
+                found[name] += count
+    return found
+
+
+def _one_list(path: Path) -> Iterator[tuple[str, int]]:
+    content = strict_json(path.read_text())
+    boxes = content.get("annotations", content.get("predictions")) if isinstance(content, dict) else None
+    if path.suffix == ".json" and boxes is not None:
+        yield path.stem, len(boxes)
+
+
+def _audacity(path: Path) -> Iterator[tuple[str, int]]:
+    yield path.stem, sum(not line.startswith("\\") for line in path.read_text().splitlines())
+
+
+def _raven(path: Path) -> Iterator[tuple[str, int]]:
+    yield path.name.removesuffix(".selections.txt"), len(path.read_text().splitlines()) - 1
+
+
+def _dataset(path: Path) -> Iterator[tuple[str, int]]:
+    for row in _table(path, "\t"):
+        yield row["wav_filename"].removesuffix(".wav"), int(float(row["duration_s"]) > 0)
+
+
+def _dclde(path: Path) -> Iterator[tuple[str, int]]:
+    for row in _table(path, ","):
+        yield row["Soundfile"].removesuffix(".wav"), int(row["AnnotationLevel"] == "Call")
+
+
+def _audiofolder(path: Path) -> Iterator[tuple[str, int]]:
+    if path.suffix == ".csv":
+        for row in _table(path, ","):
+            yield row["session_id"], len(strict_json(row["boxes"]))
+
+
+_KEPT = {
+    "podcast-json": _one_list,
+    "orcahello": _one_list,
+    "audacity": _audacity,
+    "raven": _raven,
+    "dataset-tsv": _dataset,
+    "dclde": _dclde,
+    "audiofolder": _audiofolder,
+}
+
+
+def _table(path: Path, delimiter: str) -> list[dict[str, str]]:
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), delimiter=delimiter))
+    for row in rows:
+        for column, cell in row.items():
+            if (
+                column
+                and column.lower().endswith(("_s", "hz", "sec", "confidence"))
+                and str(cell).lower() in ("nan", "inf", "-inf")
+            ):
+                raise BrokenRuleError(f"NaN or Infinity in {path.name}: {column} is {cell}")
+    return rows
+
+
+def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key and value, wherever they stand."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key), item
+            yield from _items(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _items(item)
+
+
+def _objects(value: Any) -> Iterator[Mapping[Any, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _objects(item)
+
+
+def parsed(content: bytes) -> Any:
+    """The value of damaged bytes, None if they are no JSON any more."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
