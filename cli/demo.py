@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from cli.output import print_json
+from cli.output import print_json, say
 from demo.check import check
 from demo.round import Demo, demo
 from demo.servers import free_port
@@ -39,11 +39,11 @@ def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Pa
     if check_:
         with tempfile.TemporaryDirectory(prefix="podcast-demo-") as temporary:
             place, ports = folder or Path(temporary), (port or free_port(), ml_port or free_port())
-            with demo(place, *ports, None, lambda words: click.echo(words, err=True)) as running:
+            with demo(place, *ports, None, lambda words: say(words, err=True)) as running:
                 result = check(running)
         print_json(result)
         raise SystemExit(0 if result["ok"] else 1)
-    with demo(folder or FOLDER, port or 8080, ml_port or 9090, audio, click.echo) as running:
+    with demo(folder or FOLDER, port or 8080, ml_port or 9090, audio, say) as running:
         _show(running)
         try:
             while True:
@@ -51,7 +51,7 @@ def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Pa
                     child.check()
                 time.sleep(0.5)
         except KeyboardInterrupt:
-            click.echo("\nStopping …")
+            say("Stopping …")
         except ServiceError as error:
             raise ServiceError(f"{error}. Everything was stopped; start the demo again to go on") from error
 
@@ -59,7 +59,7 @@ def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Pa
 def _show(running: Demo) -> None:
     target, report = running.fill()
     for refusal in report.refusals:
-        click.echo(f"refused: {refusal}", err=True)
+        say(f"refused: {refusal}", err=True)
     click.echo(
         f"Round {running.round_name!r}: {report.counts['created']} sessions made, {report.counts['unchanged']} were there\n\n"
         f"  Open   {running.server.url}/projects/{target.project_id}/data?labeling=1\n"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 import httpx
 
-from cli.output import json_option, print_json
+from cli.output import json_option, print_json, say
 from labelstudio.client import Server
 from labelstudio.health import Finding, examine_round, examine_server
 from podcast.errors import InputError, PodcastError
@@ -28,9 +28,9 @@ def doctor_command(round_name: str | None, as_json: bool) -> None:
     for finding in _examine(load_settings(), round_name):
         findings.append(finding)
         if not as_json:
-            click.echo(f"{'ok  ' if finding.good else 'MEND'}  {finding.what}: {finding.detail}")
+            say(f"{'ok  ' if finding.good else 'MEND'}  {finding.what}: {finding.detail}")
             if finding.mend:
-                click.echo(f"      → {finding.mend}")
+                say(f"      → {finding.mend}")
     good = all(finding.good for finding in findings)
     if as_json:
         print_json({"ok": good, "findings": [asdict(finding) for finding in findings]})

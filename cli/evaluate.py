@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.output import json_option, print_json
+from cli.output import json_option, print_json, say
 from cli.servers import submitted_sessions
 from podcast import audio, storage
 from podcast.errors import InputError
@@ -117,15 +117,11 @@ def _print(scores: Sequence[ModelScores], threshold: float, report: Report) -> N
     console.print(events)
     for model in scores:
         if model.unpredicted:
-            click.echo(
-                f"warning: {model.model}: {model.unpredicted} labelled recordings have no prediction and count as 0", err=True
-            )
+            say(f"warning: {model.model}: {model.unpredicted} labelled recordings have no prediction and count as 0", err=True)
         if model.unlabelled:
-            click.echo(
-                f"warning: {model.model}: {model.unlabelled} predicted recordings have no truth and were left out", err=True
-            )
+            say(f"warning: {model.model}: {model.unlabelled} predicted recordings have no truth and were left out", err=True)
     for refusal in report.refusals:
-        click.echo(f"refused: {refusal}", err=True)
+        say(f"refused: {refusal}", err=True)
 
 
 def _number(value: float | None) -> str:

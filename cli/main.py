@@ -13,11 +13,13 @@ from cli.doctor import doctor_command
 from cli.evaluate import evaluate_command
 from cli.export import export_command
 from cli.import_ import import_command
+from cli.output import say
 from cli.release import release_command
 from cli.rounds import rounds_command
 from cli.serve import serve_command
 from cli.tasks import tasks_command
 from cli.train import train_command
+from podcast import redact
 from podcast.errors import InputError, PodcastError
 
 INTERRUPTED = 130
@@ -30,10 +32,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except PodcastError as error:
-            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            say(f"error: {' '.join(str(error).split())}", err=True)
             ctx.exit(2 if isinstance(error, InputError) else 1)
         except KeyboardInterrupt:
-            click.echo("interrupted; run the same command again to go on", err=True)
+            say("interrupted; run the same command again to go on", err=True)
             ctx.exit(INTERRUPTED)
 
 
@@ -63,6 +65,7 @@ for _command in COMMANDS:
 
 def main() -> None:
     """The entry point of the `podcast` script."""
+    redact.install()
     cli(prog_name="podcast")
 
 

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from podcast.redact import one_line, redact_all
 from podcast.report import Report
 
 MOST_REFUSALS = 20
@@ -30,9 +31,14 @@ def progress(words: str, *, as_json: bool, total: int | None = None) -> Iterator
         yield lambda count: bar.advance(task, count)
 
 
+def say(words: str, *, err: bool = False) -> None:
+    """One line for people, without keys: whatever holds words of files, tasks or servers is printed through here."""
+    click.echo(one_line(words), err=err)
+
+
 def print_json(value: dict[str, Any]) -> None:
-    """One object on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """One object on one line, without keys."""
+    click.echo(json.dumps(redact_all(value), ensure_ascii=False))
 
 
 def finish(report: Report, words: str, *, as_json: bool, **more: Any) -> None:
@@ -41,12 +47,12 @@ def finish(report: Report, words: str, *, as_json: bool, **more: Any) -> None:
         print_json({**more, **report.as_dict()})
     else:
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.counts.items())
-        click.echo(f"{words}: {counts}")
+        say(f"{words}: {counts}")
         for warning in report.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            say(f"warning: {warning}", err=True)
         for refusal in report.refusals[:MOST_REFUSALS]:
-            click.echo(f"refused: {refusal}", err=True)
+            say(f"refused: {refusal}", err=True)
         if len(report.refusals) > MOST_REFUSALS:
-            click.echo(f"refused: {len(report.refusals) - MOST_REFUSALS} more; --json names all", err=True)
+            say(f"refused: {len(report.refusals) - MOST_REFUSALS} more; --json names all", err=True)
     if report.refusals:
         raise SystemExit(REFUSED)

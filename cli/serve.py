@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.output import say
 from cli.servers import connect, task_audio
 from podcast.settings import load_settings
 
@@ -44,5 +45,5 @@ def serve_command(host: str, port: int, workers: int, origin: str) -> None:
         def load(self) -> Any:
             return app
 
-    click.echo(f"The Pod.Cast API is at http://{host}:{port}; Ctrl-C ends it.", err=True)
+    say(f"The Pod.Cast API is at http://{host}:{port}; Ctrl-C ends it.", err=True)
     Gunicorn().run()

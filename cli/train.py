@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import json_option, print_json, progress
+from cli.output import json_option, print_json, progress, say
 from cli.servers import submitted_sessions
 from podcast import audio, storage
 from podcast.errors import InputError
@@ -111,10 +111,10 @@ def train_command(
     if as_json:
         print_json({"run": str(run_folder), "weights": str(weights), **scores})
         return
-    click.echo(f"Wrote {weights}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}")
+    say(f"Wrote {weights}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}")
     for model in scored:
         for row in (*model.datasets, model.pooled):
-            click.echo(f"{row.name}, {model.model}: average precision {row.auprc or 0:.3f}")
+            say(f"{row.name}, {model.model}: average precision {row.auprc or 0:.3f}")
 
 
 def _as_dict(model: ModelScores, row: Row) -> dict[str, object]:

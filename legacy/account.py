@@ -7,8 +7,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import yaml
-
 from exporters.base import WriteOptions
 from exporters.podcast_json import as_bytes
 from exporters.selection import Selection
@@ -18,6 +16,7 @@ from importers.recordings import AudioFolder
 from podcast import storage
 from podcast.errors import InputError, NotFoundError, PodcastError, Refusal
 from podcast.model import Recording, Review, Round, Session
+from podcast.reading import parse_yaml
 from podcast.report import Report
 from podcast.rounds import parse_rounds
 from podcast.times import SessionName, parse_session_name
@@ -59,10 +58,7 @@ def read_account(uri: str, root: str | None = None) -> Account:
 
     Raises InputError naming the field that is missing, or still a placeholder.
     """
-    try:
-        content = yaml.safe_load(storage.read(uri))
-    except yaml.YAMLError as error:
-        raise InputError(f"{uri}: not YAML ({error})") from error
+    content = parse_yaml(storage.read(uri), uri)
     if not isinstance(content, Mapping):
         raise InputError(f"{uri}: expected fields {', '.join(FIELDS)}")
     values = {name: str(content.get(name) or "").strip() for name in FIELDS}

@@ -100,3 +100,11 @@ def test_pages_that_the_code_names_exist(path: Path) -> None:
         assert (ROOT / page).exists(), f"{path.relative_to(ROOT)} names {page}"
     for number in re.findall(r"docs/adr/(\d{4})\b", path.read_text()):
         assert list((ROOT / "docs" / "adr").glob(f"{number}-*.md")), f"{path.relative_to(ROOT)} names decision {number}"
+
+
+def test_all_that_is_printed_goes_through_the_redactor() -> None:
+    # The demo shows the login that it just made; everything else is printed by cli/output.py.
+    printing = {
+        str(path.relative_to(ROOT)) for path in modules() if re.search(r"click\.echo|(?<![\w.])print\(", path.read_text())
+    }
+    assert printing == {"cli/output.py", "cli/demo.py"}
