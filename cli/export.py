@@ -51,14 +51,15 @@ def export_command(
     """
     with progress("Exporting", as_json=as_json) as advance:
         wanted = export_format in NEED_PREDICTIONS
-        sessions, unseen = submitted_sessions(round_name, export_file, project, with_predictions=wanted)
+        audio = task_audio(load_settings())
+        sessions, unseen = submitted_sessions(round_name, export_file, project, with_predictions=wanted, audio=audio)
 
         def counted() -> Iterator[Session | Refusal]:
             for session in sessions:
                 yield session
                 advance(1)
 
-        report = EXPORTERS[export_format](counted(), to, WriteOptions(annotator, task_audio(load_settings()).open))
+        report = EXPORTERS[export_format](counted(), to, WriteOptions(annotator, audio.open))
     exported = sum(report.counts[state] for state in ("written", "unsure", "skipped", "unreviewed", "refused"))
     if annotator != "all":
         report.counts["unreviewed"] += max(0, unseen - exported)

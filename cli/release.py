@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.output import finish, json_option, print_json, progress
+from cli.output import finish, json_option, print_json, progress, say
 from cli.servers import connect, task_audio
 from importers import dataset
 from importers.base import ReadOptions
@@ -89,7 +89,7 @@ def _make(
                 advance(1)
 
         options = ReleaseOptions(
-            name=name, with_audio=not no_audio, rounds=source.descriptions, open_audio=task_audio(settings).open, **given
+            name=name, with_audio=not no_audio, rounds=source.descriptions, open_audio=source.audio.open, **given
         )
         report = build(counted(), to, options, source.address_of)
     finish(report, f"Released {to}/{name}", as_json=as_json, to=to, name=name)
@@ -100,6 +100,7 @@ class _Source:
 
     def __init__(self, settings: Settings) -> None:
         self.descriptions: dict[str, str] = {}
+        self.audio = task_audio(settings)
         self._settings = settings
         self._addresses: dict[tuple[str, str], str] = {}
 
@@ -108,6 +109,7 @@ class _Source:
         for name in rounds:
             found = Round.find(connect(self._settings), name)
             self.descriptions[name] = found.description
+            self.audio.projects.add(found.project["id"])
             yield from found.all(self._addresses)
         for uri in files:
             yield from file_sessions(uri, self._settings.label_studio_url, self._addresses)
@@ -127,8 +129,8 @@ def _check(folder: str, gap_s: float, *, as_json: bool) -> None:
         print_json({"checked": folder, "findings": rows})
     else:
         for item in findings:
-            click.echo(str(item))
-        click.echo(f"Checked {folder}: {len(findings)} findings", err=True)
+            say(str(item))
+        say(f"Checked {folder}: {len(findings)} findings", err=True)
     if findings:
         raise SystemExit(BROKEN)
 

@@ -14,7 +14,7 @@ from podcast.settings import Settings, load_settings
 
 def connect(settings: Settings) -> Server:
     """Label Studio, with the key of the settings. Raises InputError without one."""
-    return Server(settings.label_studio_url, settings.label_studio_api_key)
+    return Server(settings.label_studio_url, settings.label_studio_api_key, signing_secret=settings.audio_signing_key)
 
 
 def ml_backend_of(settings: Settings) -> MlBackend | None:
@@ -26,17 +26,27 @@ def ml_backend_of(settings: Settings) -> MlBackend | None:
 
 def task_audio(settings: Settings, *folders: str) -> TaskAudio:
     """What opens audio by the addresses in tasks, and files below `folders`, which the user named."""
-    root = settings.label_studio_local_files_document_root
-    return TaskAudio(root, settings.label_studio_url, partial(connect, settings), folders=folders)
+    root, prefixes = settings.label_studio_local_files_document_root, settings.prefixes
+    return TaskAudio(root, settings.label_studio_url, partial(connect, settings), folders=folders, prefixes=prefixes)
 
 
 def submitted_sessions(
-    round_name: str | None, export_file: str | None, project_id: int | None = None, *, with_predictions: bool = False
+    round_name: str | None,
+    export_file: str | None,
+    project_id: int | None = None,
+    *,
+    with_predictions: bool = False,
+    audio: TaskAudio | None = None,
 ) -> tuple[Sessions, int]:
-    """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file)."""
+    """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file).
+
+    `audio` is to open theirs: it is told of the round, whose storages say which cloud addresses it may read.
+    """
     if (round_name is None) == (export_file is None):
         raise InputError("name either --round or --file")
     if export_file is not None:
         return file_sessions(export_file), 0
     found = Round.find(connect(load_settings()), round_name or "", project_id)
+    if audio is not None:
+        audio.projects.add(found.project["id"])
     return found.submitted(with_predictions=with_predictions), found.size

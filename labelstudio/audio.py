@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
+import stat
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import parse_qs, quote, urlsplit
-
-import httpx
+from urllib.parse import quote
 
 from labelstudio.client import Server
+from labelstudio.cloud import storage_prefixes
+from labelstudio.served import LOCAL_FILES, local_file, open_served, served_path
 from podcast import storage
-from podcast.errors import InputError, StorageError
+from podcast.errors import InputError
 
-LOCAL_FILES = "/data/local-files/?d="
 MAX_BYTES = 2**30
 TIMEOUT_S = 600.0
+WEB = ("http", "https")
+PREFIXES_KEPT_S = 10.0
+"""How long the storages of a project are taken to stay as they are: a request for predictions asks for many files at once."""
 
 
 def page_address(audio_uri: str, document_root: Path | None) -> str:
@@ -41,15 +44,6 @@ def page_address(audio_uri: str, document_root: Path | None) -> str:
     return LOCAL_FILES + quote(str(path.relative_to(root)))
 
 
-def local_file(address: str, document_root: Path) -> Path:
-    """The inverse of `page_address` for a local file. Raises InputError for one outside the document root, links resolved."""
-    relative = parse_qs(urlsplit(address).query).get("d", [""])[0]
-    path = (document_root / relative).resolve()
-    if not path.is_relative_to(document_root.resolve()):
-        raise InputError(f"{relative}: lies outside Label Studio's document root")
-    return path
-
-
 def audio_place(address: str) -> str:
     """The part of a task's address that files of one bucket, container, host or folder share: one of them speaks for all."""
     return "/".join(address.split("/")[:3])
@@ -57,12 +51,13 @@ def audio_place(address: str) -> str:
 
 @dataclass(frozen=True)
 class TaskAudio:
-    """Opens audio by the address in a task's data, which anybody may have written who may add a task.
+    """Opens audio by the address in a task's data, which anybody may have written who may add a task (docs/adr/0065).
 
     Local files are read directly where Label Studio's document root is on this machine, else through its server (`connect` makes
-    the connection when it is needed). Clouds are read with this process's own credentials, web addresses of its own Azure account
-    among them. Other web addresses are fetched without, and only from public hosts: else this machine could be made to ask its
-    own network. Paths are read below `folders` alone, which the user named. Files take at most `max_bytes` and `timeout_s` s.
+    the connection when it is needed). Clouds are read with this process's own credentials, but below `prefixes` alone, or, where
+    none are named, below what the storages of the task's project cover. Other web addresses are fetched without credentials, from
+    public hosts alone. Files take at most `max_bytes`, and `timeout_s` seconds. The user may name `folders`, below which paths
+    and cloud addresses are read too.
     """
 
     document_root: Path | None
@@ -71,33 +66,65 @@ class TaskAudio:
     max_bytes: int = MAX_BYTES
     timeout_s: float = TIMEOUT_S
     folders: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    projects: set[int] = field(default_factory=set)
+    """Projects whose storages count for every address: those of the rounds that are read."""
     _servers: list[Server] = field(default_factory=list)
+    _covered: dict[int, tuple[float, tuple[str, ...]]] = field(default_factory=dict)
 
-    def open(self, address: str) -> BinaryIO:
-        """The audio as a seekable file. Raises InputError for an address that is not allowed, StorageError if it is not there."""
-        address = address.removeprefix(self.label_studio_url.rstrip("/"))
-        if address.startswith(LOCAL_FILES) and self.document_root is not None:
-            return self._local(local_file(address, self.document_root))
-        if address.startswith("/data/"):
-            return self._server().open_audio(address, max_bytes=self.max_bytes, timeout_s=self.timeout_s)
-        if address.startswith(("http://", "https://")):
-            address = storage.page_address(address)
-        scheme = urlsplit(address).scheme
-        if scheme in ("http", "https"):
-            with httpx.Client(follow_redirects=True, event_hooks={"request": [_refuse_private_hosts]}) as web:
-                return storage.download(address, max_bytes=self.max_bytes, timeout_s=self.timeout_s, client=web)
-        if (path := storage.local_path(address)) is not None and not self._is_below_a_folder(path):
-            raise InputError(f"{address!r}: files are read below Label Studio's document root alone ({LOCAL_FILES}…)")
-        return storage.open_read(address)
+    def open(self, address: str, project: int | None = None) -> BinaryIO:
+        """The audio of a task, of `project` where it is known, as a seekable file.
+
+        Raises InputError for an address that is not allowed, StorageError if it is not there, is too large or takes too long.
+        """
+        served = served_path(address, self.label_studio_url)
+        if served is not None:
+            if served.startswith(LOCAL_FILES) and self.document_root is not None:
+                return self._local(local_file(served, self.document_root))
+            return open_served(self._server(), served, max_bytes=self.max_bytes, timeout_s=self.timeout_s)
+        if storage.scheme(address) in WEB:
+            # An address of this process's own account in the cloud is a cloud address; it may be public all the same.
+            cloud = storage.page_address(address)
+            if cloud == address or not self._is_covered(cloud, project):
+                return storage.fetch(address, max_bytes=self.max_bytes, timeout_s=self.timeout_s)
+            address = cloud
+        elif (path := storage.local_path(address)) is not None:
+            if not self._is_below_a_folder(path):
+                raise InputError(f"{address!r}: files are read below Label Studio's document root alone ({LOCAL_FILES}…)")
+            return self._local(path)
+        elif not self._is_covered(address, project):
+            raise InputError(
+                f"{address!r}: lies outside the storages of the round; name what tasks may point to in AUDIO_PREFIXES"
+            )
+        return storage.limited(storage.open_read(address), address, self.max_bytes, self.timeout_s)
+
+    def _local(self, path: Path) -> BinaryIO:
+        with suppress(OSError):  # what is wrong with it is told when it is opened
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise InputError(f"{path}: not a file")
+        return storage.limited(storage.open_read(str(path)), str(path), self.max_bytes, self.timeout_s)
 
     def _is_below_a_folder(self, path: Path) -> bool:
         folders = (storage.local_path(folder) for folder in self.folders)
         return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders if folder)
 
-    def _local(self, path: Path) -> BinaryIO:
-        if path.is_file() and path.stat().st_size > self.max_bytes:
-            raise StorageError(f"{path}: larger than the {self.max_bytes} bytes that are allowed")
-        return storage.open_read(str(path))
+    def _is_covered(self, address: str, project: int | None) -> bool:
+        """Whether a cloud address lies below a prefix; names that would lead out of it again do not."""
+        if any(name in (".", "..") for name in address.split("/")):
+            return False
+        storage.backend(address)  # refuses kinds of addresses that nothing reads
+        named = (*map(storage.page_address, self.prefixes), *self.folders)
+        if _is_below(address, named) or self.prefixes:
+            return _is_below(address, named)
+        projects = self.projects | ({project} if project is not None else set())
+        return any(_is_below(address, self._covered_by(number)) for number in sorted(projects))
+
+    def _covered_by(self, project: int) -> tuple[str, ...]:
+        asked, prefixes = self._covered.get(project, (-PREFIXES_KEPT_S, ()))
+        if time.monotonic() - asked > PREFIXES_KEPT_S:
+            prefixes = storage_prefixes(self._server(), project)
+            self._covered[project] = time.monotonic(), prefixes
+        return prefixes
 
     def _server(self) -> Server:
         if not self._servers:
@@ -105,12 +132,5 @@ class TaskAudio:
         return self._servers[0]
 
 
-def _refuse_private_hosts(request: httpx.Request) -> None:
-    host = request.url.host
-    try:
-        found = socket.getaddrinfo(host, None)
-    except OSError as error:
-        raise StorageError(f"{request.url}: the host is not known") from error
-    for *_, address in found:
-        if not ipaddress.ip_address(address[0]).is_global:
-            raise InputError(f"{request.url}: {host} is not a public host")
+def _is_below(address: str, prefixes: tuple[str, ...]) -> bool:
+    return any(address.startswith(prefix.rstrip("/") + "/") for prefix in prefixes)

@@ -19,7 +19,7 @@ import label_studio_sdk
 from label_studio_sdk.core.api_error import ApiError
 
 from labelstudio.labels import LabelConfig
-from podcast import storage
+from labelstudio.signed import signing_key
 from podcast.errors import InputError, ServiceError, UnavailableError
 from podcast.model import Round
 from podcast.spool import Spool
@@ -35,12 +35,13 @@ FLAT_FIELDS = {"annotation_id", "annotator"}
 class Server:
     """One Label Studio, spoken to with one account's key (a legacy token or a personal access token)."""
 
-    def __init__(self, url: str, api_key: str, *, timeout_s: float = 600.0) -> None:
+    def __init__(self, url: str, api_key: str, *, signing_secret: str = "", timeout_s: float = 600.0) -> None:
         if not api_key:
             raise InputError(
                 "no key for Label Studio: set LABEL_STUDIO_API_KEY to an access token (Label Studio, Account & Settings)"
             )
         self.url = url.rstrip("/")
+        self.signing_key = signing_key(signing_secret or api_key)
         self.http = httpx.Client(base_url=self.url, timeout=timeout_s, follow_redirects=True)
         with self._clear_errors():
             self.sdk: Any = label_studio_sdk.LabelStudio(  # type: ignore[no-untyped-call]  # loads half of pandas: only here
@@ -220,12 +221,6 @@ class Server:
         """Label Studio's "Retrieve predictions" for every task: it asks the ML backend about those that lack its version."""
         everything = {"selectedItems": {"all": True, "excluded": []}}
         self._post(f"/api/dm/actions?id=retrieve_tasks_predictions&project={project_id}", everything)
-
-    def open_audio(self, address: str, *, max_bytes: int, timeout_s: float) -> BinaryIO:
-        """Audio that Label Studio serves itself (local files, uploads), with this account's rights."""
-        return storage.download(
-            self.url + address, max_bytes=max_bytes, timeout_s=timeout_s, headers=self._headers(), client=self.http
-        )
 
     # Inside
 

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 
 from labelstudio.client import Server
+from labelstudio.served import served_path
+from podcast.errors import InputError
 from podcast.storage import PageStorage
 
 PRESIGN_MINUTES = 60
@@ -40,14 +42,30 @@ def ensure_cloud_storage(server: Server, project_id: int, place: PageStorage, *,
     return True
 
 
+def storage_prefixes(server: Server, project_id: int) -> tuple[str, ...]:
+    """The addresses below which the storage objects of a project cover everything: `s3://bucket/folder` and alike."""
+    with server._clear_errors():
+        s3 = [(item.bucket, item.prefix) for item in server.sdk.import_storage.s3.list(project=project_id)]
+        azure = [(item.container, item.prefix) for item in server.sdk.import_storage.azure.list(project=project_id)]
+    return tuple(
+        f"{scheme}://{place}/{(prefix or '').strip('/')}"
+        for scheme, places in (("s3", s3), ("azure-blob", azure))
+        for place, prefix in places
+        if place
+    )
+
+
 def audio_problem(server: Server, project_id: int, address: str) -> str:
     """Why a browser will not get the audio at a task's address; empty if it answers a ranged request as a browser needs it."""
-    own = address.startswith("/data/")
+    try:
+        own = served_path(address, server.url)
+    except InputError as error:
+        return str(error)
     if address.startswith(("s3://", "azure-blob://")):
         path = f"/projects/{project_id}/resolve/"
         params = {"fileuri": base64.urlsafe_b64encode(address.encode()).decode()}
     else:
-        path, params = address, {}
+        path, params = own or address, {}
     headers = {"Range": "bytes=0-1", "Origin": server.url}
     if own or params:
         headers |= server._headers()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from xml.etree import ElementTree
 
 from podcast.errors import InputError
 from podcast.model import Certainty, ReviewState
+
+Kind = TypeVar("Kind", Certainty, ReviewState)
 
 LABEL_CONFIG_PATH = Path(__file__).parents[1] / "label_config.xml"
 
@@ -33,7 +36,7 @@ class LabelConfig:
         """Read the labeling configuration. Raises InputError naming `source` and the control that is missing."""
         try:
             root = ElementTree.fromstring(xml)
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two for what it says of its encoding
             raise InputError(f"{source}: not XML ({error})") from error
 
         def control(tag: str, per_region: bool | None = None) -> ElementTree.Element:
@@ -42,23 +45,39 @@ class LabelConfig:
                     return element
             raise InputError(f"{source}: a <{tag}> {'with perRegion ' if per_region else ''}is missing")
 
+        def attribute(element: ElementTree.Element, name: str) -> str:
+            if value := element.get(name):
+                return value
+            raise InputError(f"{source}: a <{element.tag}> has no {name}")
+
+        def meaning(kind: type[Kind], element: ElementTree.Element, name: str, otherwise: Kind) -> Kind:
+            try:
+                return kind(element.get(name, otherwise))
+            except ValueError as error:
+                expected = ", ".join(kind)
+                raise InputError(f"{source}: {name} is {element.get(name)!r}; expected one of {expected}") from error
+
         audio, regions, review = control("Audio"), control("Labels"), control("Choices", per_region=False)
         return cls(
             xml=xml,
-            audio=audio.attrib["name"],
+            audio=attribute(audio, "name"),
             audio_field=audio.get("value", "").removeprefix("$"),
-            regions=regions.attrib["name"],
+            regions=attribute(regions, "name"),
             labels={
-                label.attrib["value"]: (label.get("means", label.attrib["value"]), Certainty(label.get("certainty", "certain")))
+                attribute(label, "value"): (
+                    label.get("means", attribute(label, "value")),
+                    meaning(Certainty, label, "certainty", Certainty.CERTAIN),
+                )
                 for label in regions.iter("Label")
             },
-            review=review.attrib["name"],
+            review=attribute(review, "name"),
             answers={
-                choice.attrib["value"]: ReviewState(choice.get("reviewState", "unsure")) for choice in review.iter("Choice")
+                attribute(choice, "value"): meaning(ReviewState, choice, "reviewState", ReviewState.UNSURE)
+                for choice in review.iter("Choice")
             },
-            call_type=control("Choices", per_region=True).attrib["name"],
-            note=control("TextArea", per_region=True).attrib["name"],
-            session_note=control("TextArea", per_region=False).attrib["name"],
+            call_type=attribute(control("Choices", per_region=True), "name"),
+            note=attribute(control("TextArea", per_region=True), "name"),
+            session_note=attribute(control("TextArea", per_region=False), "name"),
         )
 
     @classmethod

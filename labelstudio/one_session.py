@@ -39,6 +39,11 @@ class OneRound:
         self._config = LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
 
     @property
+    def project(self) -> int:
+        """The number of the round's project."""
+        return int(self._project["id"])
+
+    @property
     def progress(self) -> Progress:
         """Of all sessions, as Label Studio counts them."""
         total, done = int(self._project["task_number"] or 0), int(self._project["finished_task_number"] or 0)

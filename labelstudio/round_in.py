@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelstudio.audio import LOCAL_FILES, audio_place, page_address
+from labelstudio.audio import audio_place, page_address
 from labelstudio.client import Server
 from labelstudio.cloud import audio_problem, ensure_cloud_storage
 from labelstudio.labels import LabelConfig
+from labelstudio.served import LOCAL_FILES
 from labelstudio.sync import Target, sync
 from podcast import storage
 from podcast.errors import InputError, PodcastError, Refusal

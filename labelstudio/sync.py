@@ -55,7 +55,7 @@ def sync(target: Target, sessions: Iterable[Session | Refusal], progress: Callab
     report = Report()
     report.counts.update(created=0, updated=0, unchanged=0, refused=0)
     with closing(_Index(target.server, target.project_id)) as index:
-        tasks = to_tasks(sessions, target.round_name, target.config, target.address, report)
+        tasks = to_tasks(sessions, target.round_name, target.config, target.address, report, target.server.signing_key)
         while batch := list(itertools.islice(tasks, BATCH)):
             missing = [task for _, task in batch if index.find(task) is None]
             _create(target, missing, index)

@@ -9,6 +9,7 @@ from typing import Any
 
 from labelstudio.checks import validate_task
 from labelstudio.labels import LabelConfig
+from labelstudio.signed import FIELD, signature
 from podcast.errors import InputError, Refusal
 from podcast.model import EDGE_S, Certainty, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.report import Report
@@ -24,10 +25,11 @@ def to_tasks(
     config: LabelConfig,
     address: Callable[[Session], str],
     report: Report,
+    key: bytes = b"",
 ) -> Iterator[tuple[Session, Json]]:
     """Each session of a round with its task. What cannot be a task, or comes a second time, is refused in `report`.
 
-    `address` gives what the page plays for a session, and may raise InputError.
+    `address` gives what the page plays for a session, and may raise InputError. With a `key` tasks are signed.
     """
     with Spool() as seen:
         for session in report.accepted(sessions):
@@ -35,15 +37,16 @@ def to_tasks(
                 if not seen.add("", session.id):
                     raise InputError("the source names this session twice; the first was taken")
                 placed = replace(session, round=round_name)
-                yield placed, to_task(placed, address(placed), config)
+                yield placed, to_task(placed, address(placed), config, key)
             except InputError as error:
                 report.refuse(Refusal(f"session {session.id}", str(error).removeprefix(f"session {session.id}: ")))
 
 
-def to_task(session: Session, audio: str, config: LabelConfig) -> Json:
+def to_task(session: Session, audio: str, config: LabelConfig, key: bytes = b"") -> Json:
     """One task for Label Studio's import, with a prediction per model run and an annotation per review.
 
-    `audio` is the address that the page plays. Raises InputError where Label Studio would swallow an error.
+    `audio` is the address that the page plays; `key` signs what the ML backend may believe of it. Raises InputError where Label
+    Studio would swallow an error.
     """
     recording = session.recording
     task: Json = {
@@ -60,6 +63,8 @@ def to_task(session: Session, audio: str, config: LabelConfig) -> Json:
         },
         "predictions": to_predictions(session, config),
     }
+    if signed := signature(task["data"], "audio", key):
+        task["data"][FIELD] = signed
     if session.reviews:
         task["annotations"] = [to_annotation(session, review, config) for review in session.reviews]
     validate_task(task, config)

@@ -23,6 +23,7 @@ from labelstudio.one_session import OneRound
 from podcast.errors import InputError, NotFoundError, PodcastError, ServiceError, StorageError
 from podcast.model import CALL, EDGE_S, Annotation, Certainty, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.reading import parse_json
+from podcast.redact import redact
 from podcast.reviews import latest
 
 MAX_REQUEST_BYTES = 2**20
@@ -45,7 +46,7 @@ def create_app(server: Server, audio: TaskAudio, origin: str = "") -> Flask:
     def refuse(error: PodcastError) -> tuple[Response, int]:
         logger.warning("%s: %r", request.path, str(error))
         ours = isinstance(error, ServiceError | StorageError) and not isinstance(error, NotFoundError)
-        return jsonify(error=str(error)), 502 if ours else 400  # the original knows 400 alone
+        return jsonify(error=redact(str(error))), 502 if ours else 400  # the original knows 400 alone
 
     @app.get("/fetch/session/<round_name>")
     def fetch(round_name: str) -> Response:
@@ -79,7 +80,8 @@ def create_app(server: Server, audio: TaskAudio, origin: str = "") -> Flask:
     @app.get("/audio/session/<round_name>/<session_id>.wav")
     def play(round_name: str, session_id: str) -> WerkzeugResponse:
         """Audio that has no web address of its own."""
-        file: BinaryIO = audio.open(OneRound(server, round_name).session(session_id).recording.audio_uri)
+        found = OneRound(server, round_name)
+        file: BinaryIO = audio.open(found.session(session_id).recording.audio_uri, found.project)
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         answer = send_file(file, mimetype="audio/wav", download_name=f"{session_id}.wav")

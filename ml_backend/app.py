@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hmac
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, Response, g, jsonify, request
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import HTTPException
 
 from ml_backend.metrics import LATENCY, MODEL, REQUESTS, exposition
 from ml_backend.service import load_service, parse_config
-from podcast.errors import InputError
+from podcast import reading, redact
+from podcast.errors import InputError, PodcastError
 from podcast.settings import load_settings
+
+Field = TypeVar("Field")
 
 MAX_REQUEST_BYTES = 64 * 2**20
 OPEN_VIEWS = ("health", "webhook")
@@ -21,10 +26,12 @@ OPEN_VIEWS = ("health", "webhook")
 def create_app() -> Flask:
     """The application, its detector loaded. Settings come from the environment."""
     settings = load_settings()
+    redact.install()
     service = load_service()
     model_version = str(service.detector.model_run)
     MODEL.labels(model_version).set(1)
     app = Flask(__name__)
+    app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     login = (settings.ml_basic_auth_user, settings.ml_basic_auth_password)
 
@@ -48,9 +55,13 @@ def create_app() -> Flask:
         LATENCY.labels(view).observe(time.monotonic() - g.get("started", time.monotonic()))
         return response
 
-    @app.errorhandler(InputError)
-    def refuse(error: InputError) -> tuple[Response, int]:
-        return jsonify(error=str(error)), 400
+    @app.errorhandler(PodcastError)
+    def refuse(error: PodcastError) -> tuple[Response, int]:
+        return jsonify(error=redact.redact(str(error))), 400 if isinstance(error, InputError) else 502
+
+    @app.errorhandler(HTTPException)
+    def explain(error: HTTPException) -> tuple[Response, int]:
+        return jsonify(error=f"{error.name}: {error.description}"), error.code or 500
 
     @app.get("/")
     @app.get("/health")
@@ -59,9 +70,9 @@ def create_app() -> Flask:
 
     @app.post("/setup")
     def setup() -> Response:
-        body = _body()
-        if schema := body.get("schema"):
-            parse_config(str(schema))
+        schema = _field(_body(), "schema", str, "the project's labeling configuration")
+        if schema:
+            parse_config(schema)
         return jsonify(model_version=model_version)
 
     @app.route("/versions", methods=["GET", "POST"])
@@ -73,10 +84,12 @@ def create_app() -> Flask:
         body = _body()
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-            raise InputError(f"tasks: expected a list of tasks, not {tasks!r}")
-        if not isinstance(body.get("label_config"), str):
+            raise InputError("tasks: expected a list of tasks")
+        if body.get("label_config") is None:
             raise InputError("label_config: expected the project's labeling configuration")
-        return jsonify(results=service.predict(tasks, parse_config(body["label_config"])))
+        config = parse_config(_field(body, "label_config", str, "the project's labeling configuration") or "")
+        _field(body, "params", dict, "an object")
+        return jsonify(results=service.predict(tasks, config, _project(body)))
 
     @app.post("/webhook")
     def webhook() -> Response:
@@ -89,8 +102,35 @@ def create_app() -> Flask:
     return app
 
 
+class _Json(DefaultJSONProvider):
+    """JSON as other programs read it: no NaN, no Infinity."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """See Flask. Raises ValueError for a number that is none."""
+        return super().dumps(obj, allow_nan=False, **kwargs)
+
+
 def _body() -> dict[str, Any]:
-    body = request.get_json(force=True, silent=True)
+    body = reading.parse_json(request.get_data(), "the request's body", surrogates="replace")
     if not isinstance(body, dict):
         raise InputError("the request's body must be a JSON object")
     return body
+
+
+def _field(body: dict[str, Any], name: str, kind: type[Field], expected: str) -> Field | None:
+    """A field of the body, None if it is not there. Raises InputError for one of another type."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise InputError(f"{name}: expected {expected}, not {type(value).__name__}")
+    return value
+
+
+def _project(body: dict[str, Any]) -> int | None:
+    """The project's number, which Label Studio gives with the moment of its creation: "1.1795360795"."""
+    value = body.get("project")
+    number = str(value).partition(".")[0]
+    if value in (None, ""):
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not (number.isascii() and number.isdigit()):
+        raise InputError("project: expected the project's number")
+    return int(number[:18])

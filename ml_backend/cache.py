@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from podcast.model import Detection, ModelRun, SoundEvent
 
 logger = logging.getLogger(__name__)
 
 BUSY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a detector found in one recording, and how long that really is, in seconds."""
+
+    duration_s: float
+    detections: tuple[Detection, ...]
 
 
 class DetectionCache:
@@ -32,32 +43,32 @@ class DetectionCache:
         except (OSError, sqlite3.Error) as error:
             logger.warning("no cache at %s: %s", self._path, error)
 
-    def get(self, sha256: str, run: ModelRun) -> list[Detection] | None:
-        """What `run` found in the audio with this hash; None if it has not listened yet."""
+    def get(self, sha256: str, run: ModelRun) -> Heard | None:
+        """What `run` found in the audio with this hash; None if it has not listened yet, or the row is damaged."""
         try:
             with self._connect() as database:
                 row = database.execute("SELECT value FROM entry WHERE key = ?", (_key(sha256, run),)).fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             logger.warning("cache not read: %s", error)
             return None
         if row is None:
             return None
-        return [
-            Detection(SoundEvent(start_s, end_s, low_hz, high_hz), label, confidence, run)
-            for start_s, end_s, low_hz, high_hz, label, confidence in json.loads(row[0])
-        ]
+        try:
+            return _heard(json.loads(row[0]), run)
+        except (ValueError, TypeError, KeyError) as error:
+            logger.warning("a row of the cache is damaged and is made anew: %s", error)
+            return None
 
-    def put(self, sha256: str, run: ModelRun, detections: Sequence[Detection]) -> None:
+    def put(self, sha256: str, run: ModelRun, heard: Heard) -> None:
         """Keep what `run` found."""
-        value = json.dumps(
-            [
-                (item.event.start_s, item.event.end_s, item.event.low_hz, item.event.high_hz, item.label, item.confidence)
-                for item in detections
-            ]
-        )
+        boxes = [
+            (item.event.start_s, item.event.end_s, item.event.low_hz, item.event.high_hz, item.label, item.confidence)
+            for item in heard.detections
+        ]
+        value = json.dumps({"duration_s": heard.duration_s, "boxes": boxes}, allow_nan=False)
         try:
             with self._connect() as database:
-                database.execute("INSERT OR IGNORE INTO entry (key, value) VALUES (?, ?)", (_key(sha256, run), value))
+                database.execute("INSERT OR REPLACE INTO entry (key, value) VALUES (?, ?)", (_key(sha256, run), value))
                 database.execute("DELETE FROM entry WHERE number <= (SELECT max(number) FROM entry) - ?", (self._max_entries,))
         except sqlite3.Error as error:
             logger.warning("cache not written: %s", error)
@@ -70,3 +81,15 @@ class DetectionCache:
 
 def _key(sha256: str, run: ModelRun) -> str:
     return f"{sha256} {run}"
+
+
+def _heard(value: Any, run: ModelRun) -> Heard:
+    """A row as it was put. Raises ValueError, TypeError or KeyError for anything else."""
+    detections = tuple(
+        Detection(SoundEvent(start_s, end_s, low_hz, high_hz), str(label), float(confidence), run)
+        for start_s, end_s, low_hz, high_hz, label, confidence in value["boxes"]
+    )
+    numbers = [float(value["duration_s"]), *(item.confidence for item in detections)]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("numbers must be finite")
+    return Heard(numbers[0], detections)

@@ -5,19 +5,29 @@ from __future__ import annotations
 import hashlib
 import io
 import wave
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import lru_cache
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from podcast import storage
-from podcast.errors import InputError
+from podcast.errors import InputError, PodcastError
 
 Samples = npt.NDArray[np.float32]
 Wave = npt.NDArray[np.float32]
 """One channel, shape (frames,)."""
+T = TypeVar("T")
+
+UNKNOWN_FRAMES = 2**63 - 1
+"""What libsndfile says where a header does not tell the length."""
+FLOATING = ("FLOAT", "DOUBLE")
+LOUDEST = 2.0**15
+"""Floating-point files may pass full scale; some hold 16-bit numbers as they are. Beyond that, squares overflow in detectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class AudioInfo:
 
 
 def probe(uri: str) -> AudioInfo:
-    """Read the header alone. Raises InputError if the file is no audio or holds no sample."""
+    """Read the header alone. Raises InputError if the file is no audio, holds no sample, or more than AUDIO_MAX_SAMPLES."""
     with storage.open_read(uri) as file:
         return probe_file(file, uri)
 
@@ -48,16 +58,26 @@ def probe_file(file: BinaryIO, name: str) -> AudioInfo:
         return AudioInfo(sound.frames, sound.samplerate, sound.channels)
 
 
-def decode(file: BinaryIO, name: str) -> tuple[Samples, int]:
-    """All samples of an open file, (frames, channels), and the sample rate in Hz. Raises InputError naming `name`."""
-    with _open(file, name) as sound:
+def decode(file: BinaryIO, name: str, max_samples: int | None = None) -> tuple[Samples, int]:
+    """All samples of an open file, (frames, channels), and the sample rate in Hz.
+
+    Raises InputError naming `name` for what is no audio, and, before anything is decoded, for more than `max_samples` samples
+    over all channels (the setting AUDIO_MAX_SAMPLES if None). A header may lie: libsndfile decodes no more than it says, and
+    memory is taken for the samples that there really are.
+    """
+    with _open(file, name, max_samples) as sound:
         try:
-            samples = sound.read(dtype="float32", always_2d=True)
+            found: Samples = np.empty((sound.frames, sound.channels), np.float32)  # pages that are not written take no memory
+            samples: Samples = sound.read(out=found)
         except soundfile.LibsndfileError as error:
             raise InputError(f"{name}: the audio breaks off or is damaged ({error})") from error
+        except MemoryError as error:
+            raise InputError(f"{name}: does not fit into memory ({sound.frames} frames, {sound.channels} channels)") from error
         if not len(samples):
             raise InputError(f"{name}: the audio is empty")
-        return samples, sound.samplerate
+        if sound.subtype in FLOATING and not (np.abs(samples) <= LOUDEST).all():
+            raise InputError(f"{name}: holds samples that are no numbers, or far beyond full scale")
+        return (samples if len(samples) == len(found) else samples.copy()), sound.samplerate
 
 
 def read(uri: str) -> tuple[Samples, int]:
@@ -108,8 +128,79 @@ def sha256(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _open(file: BinaryIO, name: str) -> soundfile.SoundFile:
+def samples_of(file: BinaryIO, name: str, max_samples: int | None = None) -> int:
+    """How many samples over all channels `decode` will hold, by the header; the errors are those of `decode`."""
+    with _open(file, name, max_samples) as sound:
+        return int(sound.frames * sound.channels)
+
+
+@contextmanager
+def _open(file: BinaryIO, name: str, max_samples: int | None = None) -> Iterator[soundfile.SoundFile]:
+    """The open file as libsndfile sees it, left at its beginning. Raises what reading the file raised."""
+    source, limit = _Source(file), max_samples or _most_samples()
     try:
-        return soundfile.SoundFile(file)
+        with soundfile.SoundFile(source) as sound:
+            if sound.frames == UNKNOWN_FRAMES:
+                raise InputError(f"{name}: its header does not tell how long it is; write the file anew")
+            if sound.frames * sound.channels > limit:
+                hours = sound.frames / sound.samplerate / 3600
+                raise InputError(
+                    f"{name}: calls itself {hours:.1f} hours long, with {sound.channels} channels; "
+                    f"AUDIO_MAX_SAMPLES allows {limit} samples"
+                )
+            yield sound
     except soundfile.LibsndfileError as error:
+        source.check()
         raise InputError(f"{name}: not readable as audio ({error})") from error
+    except InputError:
+        source.check()
+        raise
+    source.check()
+    file.seek(0)
+
+
+@lru_cache(maxsize=1)
+def _most_samples() -> int:
+    # Imported here: workers of the pipeline that only cut need no settings.
+    from podcast.settings import load_settings
+
+    return load_settings().audio_max_samples
+
+
+class _Source:
+    """A file for libsndfile, which calls back from C: an exception there is lost, and the audio would just seem to end.
+
+    The first one is kept, and raised by `check`.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._error: Exception | None = None
+        file.seek(0)
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def read(self, size: int = -1) -> bytes:
+        return self._attempt(lambda: self._file.read(size), b"")
+
+    def readinto(self, buffer: bytearray) -> int:
+        block = self.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._attempt(lambda: self._file.seek(offset, whence), 0)
+
+    def tell(self) -> int:
+        return self._attempt(self._file.tell, 0)
+
+    def _attempt(self, step: Callable[[], T], otherwise: T) -> T:
+        if self._error is not None:
+            return otherwise
+        try:
+            return step()
+        except (OSError, PodcastError) as error:
+            self._error = error
+            return otherwise

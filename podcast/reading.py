@@ -12,7 +12,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import yaml
 
@@ -39,18 +39,24 @@ def decode(content: bytes, name: str) -> str:
         raise InputError(f"{name}, line {line}: not UTF-8 text; save it as UTF-8") from error
 
 
-def parse_json(content: bytes, name: str) -> Any:
-    """The value in a JSON file. Raises InputError naming `name` for text that is no JSON, or nested too deeply to be read."""
+def parse_json(content: bytes, name: str, surrogates: Literal["refuse", "replace"] = "refuse") -> Any:
+    """The value in a JSON file. Raises InputError naming `name` for text that is no JSON, or nested too deeply to be read.
+
+    Half of a surrogate pair, which no file or program can take, is refused too, or replaced by "?".
+    """
     text = decode(content, name)
     try:
         value = json.loads(text)
+        if "\\ud" not in text.lower():
+            return value
+        whole = json.dumps(value, ensure_ascii=False).encode(errors="strict" if surrogates == "refuse" else "replace")
+        return json.loads(whole)
     except RecursionError as error:
         raise InputError(f"{name}: nested too deeply to be read") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name}: holds half of a surrogate pair, which is no letter") from error
     except ValueError as error:  # JSONDecodeError, and numbers of more digits than Python takes
         raise InputError(f"{name}: not JSON ({error})") from error
-    if "\\ud" in text.lower():
-        _check_surrogates(value, name)
-    return value
 
 
 def parse_yaml(content: bytes, name: str) -> Any:
@@ -139,13 +145,6 @@ class Table:
 
 def _encoding(start: bytes) -> str:
     return next((encoding for mark, encoding in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
-
-
-def _check_surrogates(value: Any, name: str) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{name}: holds half of a surrogate pair, which is no letter") from error
 
 
 class _NoAliases(yaml.SafeLoader):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from podcast import redact
 from podcast.errors import InputError
 
 
@@ -28,17 +30,38 @@ class Settings(BaseSettings):
     ml_threads: int = Field(default=4, gt=0, description="Requests that each of them answers at a time")
     ml_cache_dir: Path = Path(".podcast/cache")
     ml_cache_max_entries: int = Field(default=100_000, gt=0)
+    audio_max_samples: int = Field(default=360_000_000, gt=0, description="Of one recording; an hour of stereo at 48 kHz")
+    audio_prefixes: str = Field(
+        default="", description="Where tasks may name cloud audio, separated by commas; else where the round's storages point"
+    )
+    audio_signing_key: str = ""
     ml_audio_max_bytes: int = Field(default=256 * 2**20, gt=0)
     ml_audio_timeout_s: float = Field(default=20.0, gt=0)
+    ml_audio_max_samples: int = Field(default=60_000_000, gt=0, description="That one worker holds at a time, in all recordings")
     ml_predict_budget_s: float = Field(default=80.0, gt=0, description="Label Studio hangs up on a prediction after 100 s")
     ml_basic_auth_user: str = ""
     ml_basic_auth_password: str = ""
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """`audio_prefixes`, taken apart."""
+        return tuple(filter(None, map(str.strip, self.audio_prefixes.split(","))))
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> Self:
+        if bool(self.ml_basic_auth_user) != bool(self.ml_basic_auth_password):
+            raise ValueError("set both ML_BASIC_AUTH_USER and ML_BASIC_AUTH_PASSWORD, or neither")
+        return self
 
 
 def load_settings() -> Settings:
     """Read the environment. Raises InputError naming the variable that is wrong."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        problems = "; ".join(f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors())
+        problems = "; ".join(
+            ": ".join([*(str(part).upper() for part in item["loc"][:1]), item["msg"]]) for item in error.errors()
+        )
         raise InputError(f"a setting is wrong: {problems}") from error
+    redact.know(settings.label_studio_api_key, settings.ml_basic_auth_password, settings.audio_signing_key)
+    return settings

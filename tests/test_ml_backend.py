@@ -24,17 +24,17 @@ from flask.testing import FlaskClient
 
 from cli.servers import task_audio
 from demo.sessions import SAMPLE_RATE, plan, render
-from labelstudio import audio as audio_module
 from labelstudio.checks import validate_result
 from labelstudio.client import Server
 from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from ml_backend.app import create_app
-from ml_backend.cache import DetectionCache
-from ml_backend.service import Service, load_service
+from ml_backend.cache import DetectionCache, Heard
+from ml_backend.service import load_service
 from podcast import audio
 from podcast.errors import InputError, PodcastError, StorageError
 from podcast.model import Detection, ModelRun, SoundEvent
 from podcast.settings import Settings
+from podcast.storage import guard
 from tests.conftest import ROOT, LabelStudio, write_noise
 
 CONFIG = LABEL_CONFIG_PATH.read_text()
@@ -136,7 +136,7 @@ def test_audio_that_is_not_the_round_s_is_refused(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "words"),
     [
-        ("/predict", b"{", "must be a JSON object"),
+        ("/predict", b"{", "body: not JSON"),
         ("/predict", b"[]", "must be a JSON object"),
         ("/predict", b"{}", "tasks: expected a list of tasks"),
         ("/predict", b'{"tasks": [3]}', "tasks: expected a list of tasks"),
@@ -169,7 +169,7 @@ def test_a_request_out_of_time_goes_on_from_the_cache(
 ) -> None:
     service = load_service()
     tasks = [task("noise" if number % 2 else "calls", number) for number in range(9)]
-    hurried = Service(service.detector, service.cache, service.audio, budget_s=0.0)
+    hurried = replace(service, budget_s=0.0)
     config = LabelConfig.load()
     answers = hurried.predict(tasks, config)
     assert ["result" in answer for answer in answers] == [False] * 9
@@ -196,7 +196,7 @@ class TestWebAudio:
 
     def test_public_hosts_are_read_within_limits(self, address: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # No public host can be reached from here; the guard is taken away instead.
-        monkeypatch.setattr(audio_module, "_refuse_private_hosts", lambda _: None)
+        monkeypatch.setattr(guard, "is_public", lambda _: True)
         with task_audio(Settings()).open(address) as file:
             assert file.read() == (root / "audio" / "noise.wav").read_bytes()
         with pytest.raises(StorageError, match="larger than the 1000 bytes"):
@@ -207,32 +207,33 @@ class TestWebAudio:
 
 class TestCache:
     RUN = ModelRun("energy", "1")
-    FOUND = (Detection(SoundEvent(1, 2, 500, 900), "Call", 0.123456789, RUN), Detection(SoundEvent(3, 4), "Call", 1.0, RUN))
+    BOXES = (Detection(SoundEvent(1, 2, 500, 900), "Call", 0.123456789, RUN), Detection(SoundEvent(3, 4), "Call", 1.0, RUN))
+    FOUND, NOTHING = Heard(60.0, BOXES), Heard(1.5, ())
 
     def test_what_is_put_comes_back_for_this_audio_and_version_alone(self, tmp_path: Path) -> None:
         cache = DetectionCache(tmp_path, 10)
         cache.put("a", self.RUN, self.FOUND)
-        cache.put("b", self.RUN, [])
-        assert cache.get("a", self.RUN) == list(self.FOUND)
-        assert cache.get("b", self.RUN) == []
+        cache.put("b", self.RUN, self.NOTHING)
+        assert cache.get("a", self.RUN) == self.FOUND
+        assert cache.get("b", self.RUN) == self.NOTHING
         assert cache.get("a", ModelRun("energy", "2")) is None
 
     def test_it_is_bounded_and_the_oldest_go(self, tmp_path: Path) -> None:
         cache = DetectionCache(tmp_path, 3)
         for number in range(10):
-            cache.put(str(number), self.RUN, [])
+            cache.put(str(number), self.RUN, self.NOTHING)
         assert [number for number in range(10) if cache.get(str(number), self.RUN) is not None] == [7, 8, 9]
 
     def test_several_processes_write_at_once(self, tmp_path: Path) -> None:
         with ProcessPoolExecutor(4) as pool:
             list(pool.map(_put_fifty, [(tmp_path, part) for part in range(4)]))
         cache = DetectionCache(tmp_path, 1000)
-        assert all(cache.get(f"{part}-{number}", self.RUN) == [] for part in range(4) for number in range(50))
+        assert all(cache.get(f"{part}-{number}", self.RUN) == self.NOTHING for part in range(4) for number in range(50))
 
     def test_a_damaged_cache_is_passed_by(self, tmp_path: Path) -> None:
         (tmp_path / "detections.sqlite3").write_bytes(b"not a database" * 1000)
         cache = DetectionCache(tmp_path, 10)
-        cache.put("a", self.RUN, [])
+        cache.put("a", self.RUN, self.NOTHING)
         assert cache.get("a", self.RUN) is None
 
 
@@ -240,7 +241,7 @@ def _put_fifty(job: tuple[Path, int]) -> None:
     folder, part = job
     cache = DetectionCache(folder, 1000)
     for number in range(50):
-        cache.put(f"{part}-{number}", TestCache.RUN, [])
+        cache.put(f"{part}-{number}", TestCache.RUN, TestCache.NOTHING)
 
 
 def print_gunicorn_config(folder: Path, dot_env: str) -> subprocess.CompletedProcess[str]:

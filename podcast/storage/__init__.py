@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 from podcast.errors import InputError, StorageError
 from podcast.storage.azure import AzureBlobs, is_azure_address, use_account
-from podcast.storage.base import Backend, file_name, join, local_path, scheme, stem
+from podcast.storage.base import Backend, file_name, join, local_path, scheme, split, stem
+from podcast.storage.limits import limited
 from podcast.storage.local import LocalFiles
 from podcast.storage.page import PageStorage
 from podcast.storage.s3 import S3
-from podcast.storage.web import Web, download
+from podcast.storage.web import Web, download, fetch
 
 __all__ = [
     "BACKENDS",
@@ -28,8 +29,10 @@ __all__ = [
     "backend",
     "download",
     "exists",
+    "fetch",
     "file_name",
     "join",
+    "limited",
     "list_files",
     "list_folders",
     "local_path",
@@ -40,6 +43,8 @@ __all__ = [
     "read",
     "read_all",
     "replace",
+    "scheme",
+    "split",
     "stem",
     "use_account",
     "write",

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from podcast.errors import InputError, NotFoundError, StorageError
+from podcast.storage.base import split
 from podcast.storage.blobs import (
     CONNECT_TIMEOUT_S,
     MAKING_CLIENT,
@@ -51,7 +52,7 @@ DENIED = dict.fromkeys((401, 403), "access denied; name credentials that may do 
 
 def is_azure_address(uri: str) -> bool:
     """Whether a web address belongs to Azure's blob storage."""
-    return uri.startswith(("https://", "http://")) and (urlsplit(uri).hostname or "").endswith(HOST)
+    return uri.startswith(("https://", "http://")) and (split(uri).hostname or "").endswith(HOST)
 
 
 def use_account(account: str, key: str) -> None:
@@ -71,7 +72,7 @@ class AzureBlobs(BlobStore):
 
     def place(self, uri: str) -> Place:
         """See `BlobStore`."""
-        path = unquote(urlsplit(uri).path).lstrip("/") if is_azure_address(uri) else uri.removeprefix("azure-blob://")
+        path = unquote(split(uri).path).lstrip("/") if is_azure_address(uri) else uri.removeprefix("azure-blob://")
         container, _, name = path.partition("/")
         if not container:
             raise InputError(f"{uri}: names no container; expected azure-blob://container/name")
@@ -152,7 +153,7 @@ def _address(uri: str, container: str, name: str) -> str:
     """The address of a blob, of the same kind as `uri`."""
     if not is_azure_address(uri):
         return f"azure-blob://{container}/{name}"
-    parts = urlsplit(uri)
+    parts = split(uri)
     return f"{parts.scheme}://{parts.netloc}/{quote(f'{container}/{name}')}"
 
 
@@ -160,7 +161,7 @@ def _account_url(uri: str) -> str:
     """The account that an address names, with its signature; empty for the account of the environment."""
     if not is_azure_address(uri):
         return ""
-    parts = urlsplit(uri)
+    parts = split(uri)
     account = (parts.hostname or "").removesuffix(HOST)
     if account == _own_account() and "sig=" not in parts.query:
         return ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from podcast.errors import InputError
 
@@ -40,6 +40,16 @@ QUOTED = ("file", "http", "https")
 """Schemes whose addresses are percent-encoded. `s3://` and `azure-blob://` carry names as they are, as Label Studio does."""
 
 
+def split(uri: str) -> SplitResult:
+    """A web address taken apart. Raises InputError for one that is malformed, such as `http://[::1`."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # looked at only now, and wrong where it is no number
+    except ValueError as error:
+        raise InputError(f"{uri!r}: not a web address ({error})") from error
+    return parts
+
+
 def scheme(uri: str) -> str:
     """The part before `://`; empty for a path."""
     return uri.partition("://")[0] if "://" in uri else ""
@@ -56,7 +66,7 @@ def join(uri: str, *names: str) -> str:
 
 def file_name(uri: str) -> str:
     """The last part of a URI, decoded; backslashes count as separators, since Pod.Cast wrote Windows paths."""
-    path = unquote(urlsplit(uri).path) if scheme(uri) in QUOTED else uri.partition("://")[2] or uri
+    path = unquote(split(uri).path) if scheme(uri) in QUOTED else uri.partition("://")[2] or uri
     return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
@@ -67,7 +77,7 @@ def stem(uri: str) -> str:
 
 def path_of(uri: str) -> Path:
     """The path behind a path or `file://` URI."""
-    return Path(unquote(urlsplit(uri).path)) if uri.startswith("file://") else Path(uri)
+    return Path(unquote(split(uri).path)) if uri.startswith("file://") else Path(uri)
 
 
 def local_path(uri: str) -> Path | None:

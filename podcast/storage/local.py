@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from podcast.errors import NotFoundError, StorageError
+from podcast.errors import InputError, NotFoundError, StorageError
 from podcast.storage.base import join, path_of
 
 
@@ -28,6 +28,8 @@ class LocalFiles:
             raise NotFoundError(f"{uri}: there is no such file") from error
         except OSError as error:
             raise StorageError(f"{uri}: cannot be read ({error.strerror})") from error
+        except ValueError as error:  # a NUL, or half of a surrogate pair
+            raise InputError(f"{uri!r}: not a path ({error})") from error
 
     @contextmanager
     def open_write(self, uri: str) -> Iterator[BinaryIO]:

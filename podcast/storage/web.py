@@ -1,4 +1,4 @@
-"""Plain http(s) addresses: read only."""
+"""Plain http(s) addresses: read only, those that the user named (`download`) and those that strangers wrote (`fetch`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from podcast.errors import NotFoundError, StorageError
+from podcast.errors import InputError, NotFoundError, StorageError
 
 if TYPE_CHECKING:
     import httpx
+
+    from podcast.storage.guard import Home
 
 
 class Web:
@@ -49,16 +51,34 @@ class Web:
             return httpx.head(uri, follow_redirects=True, timeout=self.TIMEOUT_S).is_success
         except httpx.HTTPError as error:
             raise StorageError(f"{uri}: cannot be reached ({error})") from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise InputError(f"{uri!r}: not a web address ({error})") from error
 
 
-def download(
-    uri: str, *, max_bytes: int, timeout_s: float, headers: dict[str, str] | None = None, client: httpx.Client | None = None
-) -> BinaryIO:
-    """One web address as a seekable file: in memory up to 16 MiB, beyond on disk.
+def download(uri: str, *, max_bytes: int, timeout_s: float) -> BinaryIO:
+    """One web address as a seekable file: in memory up to 16 MiB, beyond on disk. For addresses that the user named.
 
     Raises StorageError for an answer other than 2xx, for more than `max_bytes`, for a transfer that takes longer than
-    `timeout_s` seconds, and, after three tries, for a connection that fails.
+    `timeout_s` seconds, and, after three tries, for a connection that fails; InputError for what is no web address.
     """
+    import httpx
+
+    with httpx.Client(follow_redirects=True, timeout=timeout_s) as client:
+        return _download(uri, max_bytes, timeout_s, client)
+
+
+def fetch(uri: str, *, max_bytes: int, timeout_s: float, home: Home | None = None) -> BinaryIO:
+    """`download` for addresses that strangers wrote: from public hosts alone, at each redirect again, and from `home`.
+
+    Raises InputError for a host that is not public. See `podcast.storage.guard`.
+    """
+    from podcast.storage import guard
+
+    with guard.client(guard.Deadline(uri, timeout_s), home) as client:
+        return _download(uri, max_bytes, timeout_s, client)
+
+
+def _download(uri: str, max_bytes: int, timeout_s: float, client: httpx.Client) -> BinaryIO:
     # Imported here: it takes as long to load as numpy, and workers of the pipeline never need it.
     import httpx
 
@@ -70,24 +90,21 @@ def download(
             reraise=True,
         ):
             with attempt:
-                return _download_once(uri, max_bytes, timeout_s, headers, client)
+                return _download_once(uri, max_bytes, timeout_s, client)
     except httpx.HTTPStatusError as error:
         kind = NotFoundError if error.response.status_code in (404, 410) else StorageError
         raise kind(f"{uri}: the server answered {error.response.status_code}") from error
     except httpx.HTTPError as error:
         raise StorageError(f"{uri}: cannot be read ({error or type(error).__name__})") from error
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise InputError(f"{uri!r}: not a web address ({error})") from error
     raise AssertionError("tenacity either returns or raises")
 
 
-def _download_once(
-    uri: str, max_bytes: int, timeout_s: float, headers: dict[str, str] | None, client: httpx.Client | None
-) -> BinaryIO:
-    import httpx
-
-    stream = client.stream if client else httpx.stream
+def _download_once(uri: str, max_bytes: int, timeout_s: float, client: httpx.Client) -> BinaryIO:
     file = tempfile.SpooledTemporaryFile(max_size=2**24)  # noqa: SIM115 (the caller closes it)
     deadline = time.monotonic() + timeout_s
-    with stream("GET", uri, headers=headers, follow_redirects=True, timeout=timeout_s) as response:
+    with client.stream("GET", uri) as response:
         response.raise_for_status()
         for chunk in response.iter_bytes():
             file.write(chunk)
