@@ -10,13 +10,39 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
-from demo.servers import Account, free_port, label_studio, ml_backend
+from demo.servers import Account, label_studio, ml_backend
 from labelstudio.client import Server
 from podcast import audio
+from tests.ports import own_port
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
+TIMEOUT_S = 240.0
+"""How long anything is waited for: far longer than it takes on a busy machine."""
+
+
+# A busy machine makes an example slow, not wrong.
+settings.register_profile("podcast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("podcast")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings() -> Iterator[None]:
+    """Nothing that is set on this machine reaches the tests or what they start, which runs this code wherever it is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        for name in list(os.environ):
+            if name.startswith(("LABEL_STUDIO_", "ML_", "AWS_", "AZURE_", "PROMETHEUS_")) and name != "LABEL_STUDIO_COMMAND":
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs in a folder of its own: no `.env`, no state of another test."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +74,7 @@ class LabelStudio:
         self.account = Account("annotator@example.org", secrets.token_urlsafe(9), secrets.token_hex(20))
         self.document_root = folder / "files"
         self.audio.mkdir(parents=True)
-        self._folder, self._port, self._stack = folder, free_port(), ExitStack()
+        self._folder, self._port, self._stack = folder, own_port(), ExitStack()
         self.running = False
 
     @property
@@ -97,11 +123,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
 @pytest.fixture(scope="session")
 def ml_backend_url(studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One ML backend under gunicorn with two workers, able to read what Label Studio serves; its boxes follow the audio alone."""
-    port, folder = free_port(), tmp_path_factory.mktemp("ml-backend")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML_DETECTOR", "energy")
-        with ml_backend(folder, port, studio.url, studio.document_root, studio.account):
-            yield f"http://127.0.0.1:{port}"
+    port, folder = own_port(), tmp_path_factory.mktemp("ml-backend")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ML_DETECTOR", "energy")
+            stack.enter_context(ml_backend(folder, port, studio.url, studio.document_root, studio.account))
+        yield f"http://127.0.0.1:{port}"
 
 
 def write_noise(path: Path, duration_s: float = 60.0, sample_rate: int = 8000, seed: int = 0) -> Path:

@@ -69,10 +69,7 @@ def test_commands_in_the_readme_exist() -> None:
         (["import", "hls://x", "--round", "r", "--candidates-only", "--detector", "none"], "--candidates-only needs a detector"),
     ],
 )
-def test_bad_input_is_one_line_that_says_what_is_wrong(
-    words: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_bad_input_is_one_line_that_says_what_is_wrong(words: list[str], reason: str) -> None:
     status, out, errors = run(*words)
     assert status in (1, 2)
     assert (out, errors.count("\n")) == ("", 1), errors
@@ -84,8 +81,7 @@ def test_a_wrong_setting_is_named() -> None:
     assert status == 2 and "ML_CACHE_MAX_ENTRIES" in errors
 
 
-def test_tasks_without_server_or_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_tasks_without_server_or_audio(tmp_path: Path) -> None:
     box = {"start_time_s": 1.0, "duration_s": 2.45, "confidence": 0.9}
     for name, uri in (("a", "https://x/a.wav"), ("b", "wav\\b.wav")):
         Path(f"{name}.json").write_text(json.dumps({"uri": uri, "annotations": [box]}))

@@ -22,8 +22,8 @@ import yaml
 
 from demo.install import CONSTRAINTS
 from demo.processes import running
-from demo.servers import free_port
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TIMEOUT_S
+from tests.ports import own_port
 
 COMPOSE = ROOT / "docker-compose.yml"
 SECRET = re.compile("PASSWORD|TOKEN|KEY")
@@ -190,7 +190,7 @@ def test_the_images_own_commands_serve_and_check_health(tmp_path: Path) -> None:
     image = dockerfile()
     assert image["FROM"].startswith("python:3.11.")
     assert image["USER"] not in ("root", "0")
-    port = free_port()
+    port = own_port()
     env = dict(item.split("=", 1) for item in shlex.split(image["ENV"]))
     assert (env["ML_HOST"], env["ML_PORT"]) == ("0.0.0.0", image["EXPOSE"])
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -202,7 +202,7 @@ def test_the_images_own_commands_serve_and_check_health(tmp_path: Path) -> None:
 
     assert not healthy()
     url = f"http://127.0.0.1:{port}/health"
-    with running("the image's command", json.loads(image["CMD"]), env, tmp_path / "log", url, 120) as child:
+    with running("the image's command", json.loads(image["CMD"]), env, tmp_path / "log", url, TIMEOUT_S) as child:
         child.wait_healthy()
-        assert httpx.get(url).json()["status"] == "UP"
+        assert httpx.get(url, timeout=TIMEOUT_S).json()["status"] == "UP"
         assert healthy()

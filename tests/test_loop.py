@@ -6,11 +6,9 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,13 +18,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import cli
-from demo.servers import free_port
 from labelstudio.client import Server
 from labelstudio.cloud import audio_problem
 from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from labelstudio.sync import Target, sync
 from podcast.model import Recording, Session
-from tests.conftest import ROOT, LabelStudio, write_noise
+from tests.cloud.proxy import Fault, Hold, proxy
+from tests.conftest import TIMEOUT_S, LabelStudio, write_noise
+from tests.ports import own_port
 
 # The boxes of the real load file `example-load.json`, and the same to the millisecond.
 REAL_BOXES = [(24.499999999999996, 0.649), (39.2, 0.689), (53.90000000000002, 0.868), (56.35000000000002, 0.888)]
@@ -37,9 +36,8 @@ Podcast = Callable[..., Result]
 
 
 @pytest.fixture
-def podcast(studio: LabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Podcast:
+def podcast(studio: LabelStudio) -> Podcast:
     """Runs a `podcast` command with the settings of the test's Label Studio."""
-    monkeypatch.chdir(tmp_path)
 
     def run(*words: object, **env: str) -> Result:
         return CliRunner().invoke(cli, [str(word) for word in words], env={**studio.env, **env})
@@ -282,7 +280,7 @@ def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: st
 
 class TestFaults:
     def test_label_studio_away(self, podcast: Podcast, tmp_path: Path) -> None:
-        result = podcast("import", load_file(tmp_path), "--round", "r", LABEL_STUDIO_URL=f"http://127.0.0.1:{free_port()}")
+        result = podcast("import", load_file(tmp_path), "--round", "r", LABEL_STUDIO_URL=f"http://127.0.0.1:{own_port()}")
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
         assert "does not answer" in result.stderr and "is it running?" in result.stderr
 
@@ -304,7 +302,7 @@ class TestFaults:
         self, podcast: Podcast, studio: LabelStudio, ml_backend_url: str, round_name: str, tmp_path: Path
     ) -> None:
         source = load_file(tmp_path)
-        result = podcast("import", source, "--round", round_name, ML_BACKEND_URL=f"http://127.0.0.1:{free_port()}")
+        result = podcast("import", source, "--round", round_name, ML_BACKEND_URL=f"http://127.0.0.1:{own_port()}")
         assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
         assert "the sessions are in Label Studio, but not the ML backend" in result.stderr
         result = podcast("import", source, "--round", round_name, "--json", ML_BACKEND_URL=ml_backend_url)
@@ -313,28 +311,32 @@ class TestFaults:
 
     def test_a_connection_cut_after_the_server_took_the_tasks(self, studio: LabelStudio, round_name: str) -> None:
         project = studio.server.sdk.projects.create(title=round_name, label_config=LABEL_CONFIG_PATH.read_text()).id
-        with _CuttingProxy(studio.url, b"/import") as proxy:
-            report = sync(_target(Server(proxy.url, studio.account.token), project), _sessions(50))
-        assert proxy.cuts == 1
+        with proxy(studio.url) as between:
+            between.faults.append(Fault(method="POST", path="/import", cut=0))
+            report = sync(_target(Server(between.url, studio.account.token), project), _sessions(50))
+        assert not between.faults
         assert report.counts["created"] == 50
         assert sorted(data["session_id"] for _, data in studio.server.tasks(project)) == [f"s{n:05d}" for n in range(50)]
 
-    def test_label_studio_restarting_in_the_middle(self, studio: LabelStudio, round_name: str) -> None:
+    def test_label_studio_restarting_in_the_middle(
+        self, studio: LabelStudio, round_name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("labelstudio.sync.PATIENCE_S", 600.0)  # a busy machine starts it slowly
         project = studio.server.sdk.projects.create(title=round_name, label_config=LABEL_CONFIG_PATH.read_text()).id
-        halfway = threading.Event()
+        halfway, away = threading.Event(), threading.Event()
 
         def sessions() -> Iterator[Session]:
             for number, session in enumerate(_sessions(1500)):
                 if number == 1200:
                     halfway.set()
-                    while studio.running:
-                        time.sleep(0.01)
+                    assert away.wait(TIMEOUT_S)
                 yield session
 
         with ThreadPoolExecutor(1) as pool:
             importing = pool.submit(sync, _target(studio.server, project), sessions())
-            halfway.wait()
+            assert halfway.wait(TIMEOUT_S)
             studio.stop()
+            away.set()
             studio.start()
             report = importing.result()
         assert report.counts["created"] == 1500
@@ -342,20 +344,33 @@ class TestFaults:
         assert (len(names), len(set(names))) == (1500, 1500)
 
     def test_ctrl_c_in_the_middle_and_again(self, podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
-        for number in range(2500):
+        for number in range(1500):
             load_file(tmp_path / "in", f"s{number:05d}", boxes=[(1.0, 0.5)])
         words = [sys.executable, "-m", "cli.main", "import", str(tmp_path / "in"), "--round", round_name]
-        process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, **studio.env}, stderr=subprocess.PIPE, text=True)
-        while not (project := studio.server.find_project(round_name)) or not project["task_number"]:
-            assert process.poll() is None, process.stderr and process.stderr.read()
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        first, second = Fault(method="POST", path="/import"), Fault(503, method="POST", path="/import", hold=Hold())
+        assert second.hold
+        with proxy(studio.url) as between:
+            between.faults += [first, second]
+            process = subprocess.Popen(
+                words,
+                env={**os.environ, **studio.env, "LABEL_STUDIO_URL": between.url},
+                stderr=subprocess.PIPE,
+                text=True,
+                # A test run in the background ignores SIGINT, and its children would too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+            try:
+                assert second.hold.reached.wait(TIMEOUT_S)
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=TIMEOUT_S)
+            finally:
+                second.hold.release.set()
+                process.kill()
         assert process.returncode == 130 and "run the same command again" in errors
-        result = podcast("import", tmp_path / "in", "--round", round_name, "--json")
-        created, updated, unchanged, refused = counts(result)
-        assert created and unchanged and (created + unchanged, updated, refused) == (2500, 0, 0)
-        names = [data["session_id"] for _, data in studio.server.tasks(project["id"])]
-        assert (len(names), len(set(names))) == (2500, 2500)
+        # The first thousand had arrived.
+        assert counts(podcast("import", tmp_path / "in", "--round", round_name, "--json")) == (500, 0, 1000, 0)
+        names = [data["session_id"] for _, data in studio.server.tasks(project_of(studio, round_name))]
+        assert (len(names), len(set(names))) == (1500, 1500)
 
     def test_a_full_disk_on_export(self, podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
         podcast("import", load_file(tmp_path), "--round", round_name)
@@ -376,14 +391,14 @@ class TestFaults:
         (tmp_path / "out" / f"{NAME}.json").write_text("an earlier export")
         # A limit on the size of files stands for a full disk: the write fails in the middle in the same way.
         result = subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, check=False,
+            words, capture_output=True, text=True, check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
         )  # fmt: skip
         assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
         assert f"{NAME}.json: cannot be written" in result.stderr
         assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{NAME}.json"]
         assert (tmp_path / "out" / f"{NAME}.json").read_text() == "an earlier export"
-        assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0
+        assert subprocess.run(words, check=False).returncode == 0
         assert len(json.loads((tmp_path / "out" / f"{NAME}.json").read_text())["annotations"]) == 4
 
 
@@ -394,45 +409,3 @@ def _sessions(count: int) -> Iterator[Session]:
 
 def _target(server: Server, project: int) -> Target:
     return Target(server, project, "r", LabelConfig.load(), lambda session: session.recording.uri)
-
-
-class _CuttingProxy:
-    """Passes everything on to a server, but cuts the connection instead of giving the answer to the first `marked` request."""
-
-    def __init__(self, url: str, marked: bytes) -> None:
-        self._port, self._marked, self.cuts = int(url.rsplit(":", 1)[1]), marked, 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> _CuttingProxy:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
-
-    def _pass_on(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
-            cut = threading.Event()
-
-            def requests() -> None:
-                while block := client.recv(65536):
-                    if block.startswith(b"POST") and self._marked in block.split(b"\r\n")[0] and not self.cuts:
-                        self.cuts += 1
-                        cut.set()
-                    server.sendall(block)
-
-            threading.Thread(target=requests, daemon=True).start()
-            while block := server.recv(65536):
-                if cut.is_set():
-                    client.shutdown(socket.SHUT_RDWR)
-                    return
-                client.sendall(block)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +35,8 @@ from podcast.errors import InputError, PodcastError, StorageError
 from podcast.model import Detection, ModelRun, SoundEvent
 from podcast.settings import Settings
 from podcast.storage import guard
-from tests.conftest import ROOT, LabelStudio, write_noise
+from tests.conftest import ROOT, TIMEOUT_S, LabelStudio, write_noise
+
 
 CONFIG = LABEL_CONFIG_PATH.read_text()
 
@@ -53,12 +54,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+def client(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
     """The application in this process, with a cache of its own."""
     for name in list(os.environ):
         if name.startswith(("ML_", "LABEL_STUDIO_", "PROMETHEUS_")):
             monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", str(root))
     load_service.cache_clear()
     yield create_app().test_client()
@@ -225,8 +225,9 @@ class TestCache:
         assert [number for number in range(10) if cache.get(str(number), self.RUN) is not None] == [7, 8, 9]
 
     def test_several_processes_write_at_once(self, tmp_path: Path) -> None:
-        with ProcessPoolExecutor(4) as pool:
-            list(pool.map(_put_fifty, [(tmp_path, part) for part in range(4)]))
+        command = [sys.executable, "-m", "tests.cache_writer", str(tmp_path)]
+        writers = [subprocess.Popen([*command, str(part)]) for part in range(4)]
+        assert [writer.wait(TIMEOUT_S) for writer in writers] == [0] * 4
         cache = DetectionCache(tmp_path, 1000)
         assert all(cache.get(f"{part}-{number}", self.RUN) == self.NOTHING for part in range(4) for number in range(50))
 
@@ -235,13 +236,6 @@ class TestCache:
         cache = DetectionCache(tmp_path, 10)
         cache.put("a", self.RUN, self.NOTHING)
         assert cache.get("a", self.RUN) is None
-
-
-def _put_fifty(job: tuple[Path, int]) -> None:
-    folder, part = job
-    cache = DetectionCache(folder, 1000)
-    for number in range(50):
-        cache.put(f"{part}-{number}", TestCache.RUN, TestCache.NOTHING)
 
 
 def print_gunicorn_config(folder: Path, dot_env: str) -> subprocess.CompletedProcess[str]:
@@ -273,9 +267,9 @@ class TestUnderGunicorn:
 
         def ask(number: int) -> tuple[int, str]:
             if number % 3 == 0:
-                answer = httpx.post(f"{ml_backend_url}/setup", json={"project": "1.1", "schema": CONFIG}, timeout=30)
+                answer = httpx.post(f"{ml_backend_url}/setup", json={"project": "1.1", "schema": CONFIG}, timeout=TIMEOUT_S)
                 return answer.status_code, answer.json()["model_version"]
-            answer = httpx.post(f"{ml_backend_url}/predict", json=body, timeout=30)
+            answer = httpx.post(f"{ml_backend_url}/predict", json=body, timeout=TIMEOUT_S)
             return answer.status_code, answer.json()["results"][0]["model_version"]
 
         with ThreadPoolExecutor(8) as pool:
@@ -288,11 +282,11 @@ class TestUnderGunicorn:
         assert victims
         os.kill(victims[0], signal.SIGKILL)
         for _ in range(20):
-            assert httpx.get(f"{ml_backend_url}/health", timeout=10).status_code == 200
+            assert httpx.get(f"{ml_backend_url}/health", timeout=TIMEOUT_S).status_code == 200
 
     def test_metrics_are_summed_over_workers(self, ml_backend_url: str) -> None:
         def requests() -> float:
-            lines = httpx.get(f"{ml_backend_url}/metrics").text.splitlines()
+            lines = httpx.get(f"{ml_backend_url}/metrics", timeout=TIMEOUT_S).text.splitlines()
             return sum(
                 float(line.split()[-1])
                 for line in lines
@@ -301,7 +295,7 @@ class TestUnderGunicorn:
 
         before = requests()
         for _ in range(20):
-            httpx.get(f"{ml_backend_url}/health")
+            httpx.get(f"{ml_backend_url}/health", timeout=TIMEOUT_S)
         assert requests() - before == 20
 
     def test_label_studio_retrieves_each_prediction_once(self, studio: LabelStudio, ml_backend_url: str) -> None:
@@ -316,7 +310,9 @@ class TestUnderGunicorn:
             server.retrieve_predictions(project)
         stored = list(server.predictions(project))
         assert len(stored) == 5  # one each, and none for the session whose audio is gone
-        assert {item["model_version"] for item in stored} == {httpx.get(f"{ml_backend_url}/health").json()["model_version"]}
+        assert {item["model_version"] for item in stored} == {
+            httpx.get(f"{ml_backend_url}/health", timeout=TIMEOUT_S).json()["model_version"]
+        }
 
     def test_uploads_are_read_through_label_studio(self, studio: LabelStudio, ml_backend_url: str) -> None:
         server: Server = studio.server
@@ -325,13 +321,13 @@ class TestUnderGunicorn:
         headers = {"Authorization": f"Token {studio.account.token}"}
         with path.open("rb") as file:
             answer = httpx.post(
-                f"{studio.url}/api/projects/{project}/import", files={"file": ("u.wav", file)}, headers=headers, timeout=60
+                f"{studio.url}/api/projects/{project}/import", files={"file": ("u.wav", file)}, headers=headers, timeout=TIMEOUT_S
             )
         assert answer.status_code == 201, answer.text
         ((number, data),) = server.tasks(project)
         assert str(data["audio"]).startswith("/data/upload/")
         body = {"tasks": [{"id": number, "data": data}], "label_config": CONFIG}
-        (result,) = httpx.post(f"{ml_backend_url}/predict", json=body, timeout=60).json()["results"]
+        (result,) = httpx.post(f"{ml_backend_url}/predict", json=body, timeout=TIMEOUT_S).json()["results"]
         assert result["result"] == [], json.dumps(result)
 
 

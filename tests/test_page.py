@@ -35,7 +35,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 WIDTH, HEIGHT = 1500, 950
 ROUNDS = itertools.count(1)
 CALLS = (SoundEvent(8.0, 9.2), SoundEvent(22.0, 23.0), SoundEvent(41.0, 42.4))
@@ -107,10 +107,10 @@ class Stream:
         expect(self.boxes).to_have_count(boxes)
 
     def paint_spectrogram(self) -> None:
-        for attempt in range(10):  # headless Chromium paints the spectrogram only after a resize
+        for attempt in range(20):  # headless Chromium paints the spectrogram only after a resize
             self.page.set_viewport_size({"width": WIDTH + 10 * (attempt % 2), "height": HEIGHT})
             try:
-                self.page.wait_for_function(f"({COLOURS})() > 50", timeout=WAIT_MS / 10)
+                self.page.wait_for_function(f"({COLOURS})() > 50", timeout=WAIT_MS / 20)
                 return
             except PageTimeoutError:
                 continue

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -50,3 +53,26 @@ def long_archive(folder: Path, repeats: int) -> tuple[Archive, str, float]:
             lines += [f"#EXTINF:{length:.6f},", copy]
     (base / "live.m3u8").write_text("\n".join(lines) + "\n")
     return Archive(str(folder)), NODE, repeats * sum(lengths)
+
+
+@contextmanager
+def held(archive: Archive, number: int) -> Iterator[Callable[[], bool]]:
+    """One segment of a `long_archive` does not come, so that no job gets past it; tells whether one waits for it."""
+    segment = sorted((Path(archive.uri) / NODE / "hls" / str(FOLDERS[0])).glob("*.ts"))[number]
+    content = segment.readlink()
+    segment.unlink()
+    os.mkfifo(segment)
+    writers: list[int] = []
+
+    def awaited() -> bool:
+        with suppress(OSError):  # nobody has opened it to read
+            writers.append(os.open(segment, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writers)
+
+    try:
+        yield awaited
+    finally:
+        for writer in writers:
+            os.close(writer)
+        segment.unlink()
+        segment.symlink_to(content)

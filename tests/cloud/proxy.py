@@ -4,39 +4,61 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from tests.conftest import TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A request stands still, which `reached` tells, until `release`."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Answer `status` in place of the server; or cut its body after `cut` bytes; or stay silent until `silent` is set."""
+    """What befalls a request of this `method` whose address holds `path`; every such request if it is `lasting`.
+
+    Answer `status` in place of the server; or cut its body after `cut` bytes; and `hold` the request, or, where the server has
+    `answered`, its answer.
+    """
 
     status: int = 0
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
-    silent: threading.Event | None = None
+    hold: Hold | None = None
+    answered: bool = False
     method: str = "GET"
+    path: str = ""
+    lasting: bool = False
 
 
 @dataclass
 class Proxy:
-    """`url` is where clients go; `faults` are used up one a request of their method; `log` holds (method, path)."""
+    """`url` is where clients go; a request gets the first of the `faults` that is meant for it; `log` holds (method, path)."""
 
     target: str
     url: str = ""
-    faults: deque[Fault] = field(default_factory=deque)
+    faults: list[Fault] = field(default_factory=list)
     log: list[tuple[str, str]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, method: str) -> Fault | None:
-        if self.faults and self.faults[0].method == method:
-            return self.faults.popleft()
-        return None
+    def take(self, method: str, path: str) -> Fault:
+        with self._lock:
+            self.log.append((method, path))
+            for fault in self.faults:
+                if fault.method == method and fault.path in path:
+                    if not fault.lasting:
+                        self.faults.remove(fault)
+                    return fault
+        return Fault()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -45,15 +67,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         body = self._body()
-        self.proxy.log.append((self.command, self.path))
-        fault = self.proxy.take(self.command)
-        if fault and fault.silent:
-            fault.silent.wait(30)
-        if fault and fault.status:
-            self._answer(fault.status, fault.headers, fault.body)
+        fault = self.proxy.take(self.command, self.path)
+        if not fault.answered:
+            _wait(fault.hold)
+        if fault.status:
+            self._answer(fault.status, dict(fault.headers), fault.body)
             return
         address = urlsplit(self.proxy.target)
-        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=TIMEOUT_S)
         dropped = ("transfer-encoding", "content-length", "connection", "expect")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in dropped}
         # No length is invented for a request without a body: Azure signs the header.
@@ -63,21 +84,22 @@ class _Handler(BaseHTTPRequestHandler):
         response = connection.getresponse()
         content = response.read()
         connection.close()
-        self._answer(response.status, dict(response.getheaders()), content, cut=fault.cut if fault else None)
+        if fault.answered:
+            _wait(fault.hold)
+        self._answer(response.status, dict(response.getheaders()), content, cut=fault.cut)
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes, cut: int | None = None) -> None:
-        self.send_response_only(status)
-        length = headers.pop("Content-Length", None) or headers.pop("content-length", None)
-        for name, value in headers.items():
-            if name.lower() not in ("transfer-encoding", "connection"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            with suppress(BrokenPipeError, ConnectionResetError):  # a client that would not wait
+        with suppress(BrokenPipeError, ConnectionResetError):  # a client that would not wait, or was killed
+            self.send_response_only(status)
+            length = headers.pop("Content-Length", None) or headers.pop("content-length", None)
+            for name, value in headers.items():
+                if name.lower() not in ("transfer-encoding", "connection"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
                 self.wfile.write(content if cut is None else content[:cut])
         if cut is not None:
-            self.wfile.flush()
             self.close_connection = True
 
     def _body(self) -> bytes:
@@ -94,6 +116,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
+
+
+def _wait(hold: Hold | None) -> None:
+    if hold:
+        hold.reached.set()
+        hold.release.wait(TIMEOUT_S)
 
 
 @contextmanager

@@ -316,13 +316,12 @@ def test_an_archive_that_fails_is_no_hole(served: Archive, tmp_path: Path, s3_pr
     next(run(job(served, tmp_path / "other", end=at(10)), LocalEngine(1), Report()))
     segments = [item for item in plan(served, NODE, at(2), at(60)) if isinstance(item, Block)]
     assert segments
-    real = s3_proxy.take
-    s3_proxy.take = lambda method: Fault(403, body) if s3_proxy.log[-1][1].endswith("live003.ts") else real(method)  # type: ignore[method-assign]
+    s3_proxy.faults.append(Fault(403, body, path="live003.ts", lasting=True))
     try:
         with pytest.raises(StorageError, match=r"live003\.ts.*access denied"):
             list(run(made, LocalEngine(1), Report()))
     finally:
-        s3_proxy.take = real  # type: ignore[method-assign]
+        s3_proxy.faults.clear()
     assert len(list(run(made, LocalEngine(1), Report()))) == 3
 
 

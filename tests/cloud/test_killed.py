@@ -10,23 +10,21 @@ import sys
 import time
 from pathlib import Path
 
-from tests.cloud.archive import NODE, long_archive
-from tests.conftest import LabelStudio
+from tests.cloud.archive import NODE, held, long_archive
+from tests.cloud.proxy import Fault, Hold, proxy
+from tests.conftest import TIMEOUT_S, LabelStudio
 
 KILLS = 10
-ROOT = Path(__file__).parents[2]
 
 
-def start_import(studio: LabelStudio, archive: str, round_name: str, work: Path) -> subprocess.Popen[str]:
+def start_import(studio: LabelStudio, url: str, archive: str, round_name: str, work: Path) -> subprocess.Popen[str]:
     window = ("--start", "2020-10-01 02:40:02 UTC", "--end", "2020-10-01 02:49:52 UTC", "--session-length", "10")
     command = [
         *(sys.executable, "-c", "from cli.main import cli; cli()", "import", f"hls://{NODE}", *window, "--round", round_name),
         *("--archive", archive, "--audio", str(studio.audio / round_name), "--work", str(work), "--detector", "energy"),
     ]
-    env = {**os.environ, **studio.env}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    env = {**os.environ, **studio.env, "LABEL_STUDIO_URL": url}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def in_label_studio(studio: LabelStudio, round_name: str) -> dict[str, tuple[object, ...]]:
@@ -47,7 +45,13 @@ def in_label_studio(studio: LabelStudio, round_name: str) -> dict[str, tuple[obj
 def start(archive: str, folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.cloud.one_job", archive, str(folder), "2020-10-01 02:59:32 UTC"]
     # A session of its own, so that its workers die with it.
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    assert process.poll() is None, process.communicate()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -64,20 +68,17 @@ def traces(folder: Path) -> int:
 def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     archive, _, _ = long_archive(tmp_path / "archive", repeats=20)
     expected = finish(start(archive.uri, tmp_path / "quiet"))
-    chance, stormy, kills = random.Random(4), tmp_path / "stormy", 0
-    while kills < KILLS:
-        process = start(archive.uri, stormy)
-        # Work that can be seen, and a moment more: the same on a quick machine and on a busy one.
-        before, steps, more_s = traces(stormy), chance.randint(0, 6), chance.uniform(0, 0.05)
-        while process.poll() is None and abs(traces(stormy) - before) < steps:
-            time.sleep(0.005)
-        time.sleep(more_s)
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        kills += 1
-    assert kills == KILLS
+    chance, stormy = random.Random(4), tmp_path / "stormy"
+    for turn in range(KILLS):
+        # It cannot end before it is killed, since it waits for a segment, each time a later one of the 120.
+        with held(archive, 11 * (turn + 1)) as awaited:
+            process = start(archive.uri, stormy)
+            # Work that can be seen, and a moment more.
+            before, steps, more_s = traces(stormy), chance.randint(0, 6), chance.uniform(0, 0.05)
+            while process.poll() is None and abs(traces(stormy) - before) < steps and not awaited():
+                time.sleep(0.005)
+            time.sleep(more_s)
+            kill(process)
     assert finish(start(archive.uri, stormy)) == expected
     files = [
         {path.name: path.read_bytes() for path in sorted((folder / "wav").iterdir()) if not path.name.startswith(".partial")}
@@ -89,21 +90,32 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_been(tmp_path: Path)
 
 def test_a_command_that_is_killed_leaves_no_task_twice(studio: LabelStudio, tmp_path: Path) -> None:
     archive, _, _ = long_archive(tmp_path / "archive", repeats=10)
-    finish(start_import(studio, archive.uri, "undisturbed", tmp_path / "quiet"))
-    chance, kills = random.Random(5), 0
-    # Some moments while it cuts, and then, all being cut, from its start to its end: between them Label Studio is filled.
-    for wavs, at_most_s in ((1, 0.2), (15, 0.2), (40, 0.2), (59, 0.5), (59, 1.5), (59, 2.5), (59, 2.5)):
-        process = start_import(studio, archive.uri, "stormy", tmp_path / "stormy")
-        more_s = chance.uniform(0, at_most_s)
-        while process.poll() is None and len(list((studio.audio / "stormy").glob("*.wav"))) < wavs:
-            time.sleep(0.005)
-        time.sleep(more_s)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.communicate()
-    assert kills >= 4, kills
-    finish(start_import(studio, archive.uri, "stormy", tmp_path / "stormy"))
+    finish(start_import(studio, studio.url, archive.uri, "undisturbed", tmp_path / "quiet"))
+    with proxy(studio.url) as between:
+
+        def begin() -> subprocess.Popen[str]:
+            return start_import(studio, between.url, archive.uri, "stormy", tmp_path / "stormy")
+
+        def killed_at(path: str, *, answered: bool) -> None:
+            """Where Label Studio has done what it was asked, but the command has not heard of it; or was not asked yet."""
+            hold = Hold()
+            between.faults.append(Fault(0 if answered else 503, method="POST", path=path, hold=hold, answered=answered))
+            process = begin()
+            assert hold.reached.wait(TIMEOUT_S)
+            kill(process)
+            hold.release.set()
+
+        killed_at("/api/projects", answered=True)
+        for number in (5, 30):
+            with held(archive, number) as awaited:
+                process = begin()
+                while process.poll() is None and not awaited():
+                    time.sleep(0.01)
+                kill(process)
+        killed_at("/import", answered=False)
+        killed_at("/import", answered=True)
+        killed_at("/api/storages/localfiles", answered=True)
+        finish(begin())
     found = in_label_studio(studio, "stormy")
     assert len(found) == 59
     assert found == in_label_studio(studio, "undisturbed")

@@ -44,9 +44,8 @@ class Level:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Ten recordings of two nodes, their levels 0.05, 0.15, ... 0.95."""
-    monkeypatch.chdir(tmp_path)
     for i in range(10):
         node = "rpi_bush_point" if i % 2 else "rpi_port_townsend"
         samples = np.full((2 * RATE, 1), i / 10 + 0.05, np.float32)
