@@ -37,7 +37,6 @@ from podcast.settings import Settings
 from podcast.storage import guard
 from tests.conftest import ROOT, TIMEOUT_S, LabelStudio, write_noise
 
-
 CONFIG = LABEL_CONFIG_PATH.read_text()
 
 
