@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from podcast import storage
 from podcast.errors import Refusal
 from podcast.model import Session
 
@@ -24,6 +26,13 @@ class ReadOptions:
     model_version: str | None = None
     threshold: float | None = None
     source_guid: str = ""
+
+
+def own_name(source: str) -> str:
+    """The name of a source's folder, also where that is `.`, or of its file without the suffix: for a round that has no other."""
+    path = storage.local_path(source)
+    name = path.resolve().name if path else storage.file_name(source)
+    return re.sub(r"\.(tsv|csv|json|wav)$", "", name, flags=re.IGNORECASE)
 
 
 Read = Callable[[str, ReadOptions], Iterator[Session | Refusal]]

@@ -6,10 +6,7 @@ docs/formats/dataset.md for their columns, and what becomes of each.
 
 from __future__ import annotations
 
-import itertools
-import json
 import logging
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +14,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from importers import release
-from importers.base import ReadOptions
+from importers.base import ReadOptions, own_name
 from importers.recordings import AudioFolder
 from importers.tags import meaning
 from podcast import storage
@@ -25,6 +22,7 @@ from podcast.dataset_table import DatasetTable, Row
 from podcast.errors import InputError, PodcastError, Refusal, StorageError
 from podcast.model import Annotation, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.nodes import node_of_location
+from podcast.spool import Spool
 from podcast.times import pacific_to_utc
 
 DATE_FORMS = ("%Y-%m-%d", "%m/%d/%Y", "%Y_%m_%d")
@@ -37,27 +35,27 @@ def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
     """The sessions of a release, by name of their WAV. `source` is its folder, or one of its tables.
 
     One bad line refuses its whole session: without one of its boxes a session would say "no call" where there was one. With
-    `options.model_version` the boxes come as that model's detections, to be corrected as pre-labels, and not as a review. Tags
-    that are not in importers/tags.tsv are logged with how often they stand there.
+    `options.model_version` the boxes come as that model's detections, to be corrected as pre-labels, and not as a review. WAVs of
+    a folder that no table names come unreviewed. Tags that are not in importers/tags.tsv are logged with how often they stand
+    there.
     """
-    if not source.lower().endswith(".tsv") and release.is_release(source):
+    is_table = source.lower().endswith(".tsv")
+    if not is_table and release.is_release(source):
         yield from release.read(source, options)
         return
-    folder = source.rpartition("/")[0] if source.lower().endswith(".tsv") else source
-    audio = AudioFolder(options.audio, storage.join(folder or ".", "wav"), required=options.audio_required)
+    wavs = storage.join(folder_of(source), "wav")
+    audio = AudioFolder(options.audio, wavs, required=options.audio_required)
     unknown: Counter[str] = Counter()
-    with closing(sqlite3.connect("")) as database:
-        database.execute("CREATE TABLE row (wav TEXT, line INTEGER, content TEXT)")
-        for uri in _tables(source):
-            yield from _load(uri, database)
-        query = "SELECT wav, content FROM row ORDER BY wav, line"
-        for wav, rows in itertools.groupby(database.execute(query), key=lambda row: str(row[0])):
+    with Spool() as spool:
+        for number, uri in enumerate(_tables(source)):
+            yield from _load(uri, number, spool)
+        for wav, rows in spool.groups():
             try:
-                yield _session(wav, [Row(**json.loads(content)) for _, content in rows], audio, options, unknown)
+                yield _session(wav, [Row(**row) for row in rows], audio, options, unknown, own_name(source))
             except PodcastError as error:
                 yield Refusal(f"{source}, {wav}", str(error))
-        listed = {str(wav) for (wav,) in database.execute("SELECT DISTINCT wav FROM row")}
-    yield from _unreviewed(options.audio or storage.join(folder or ".", "wav"), listed, audio, options)
+        if not is_table:
+            yield from _unreviewed(options.audio or wavs, spool, audio, options, own_name(source))
     for tag, count in sorted(unknown.items()):
         _LOG.warning("%s: unknown tag %r, %d times: kept as an uncertain call; add it to importers/tags.tsv", source, tag, count)
 
@@ -72,9 +70,9 @@ def _tables(source: str) -> list[str]:
     return found
 
 
-def _load(uri: str, database: sqlite3.Connection) -> Iterator[Refusal]:
-    """Keep the table's rows; those that name no WAV are refused."""
-    with storage.open_read(uri) as file:
+def _load(uri: str, table_number: int, spool: Spool) -> Iterator[Refusal]:
+    """Keep the table's rows by WAV, in their order; those that name none are refused."""
+    with closing(storage.open_read(uri)) as file:
         table = DatasetTable(file, uri)
         if table.are_predictions:
             raise InputError(f"{uri}: these are predictions; import them with --from predictions-tsv")
@@ -82,10 +80,17 @@ def _load(uri: str, database: sqlite3.Connection) -> Iterator[Refusal]:
             if not row.wav_filename:
                 yield Refusal(row.where, row.problem)
                 continue
-            database.execute("INSERT INTO row VALUES (?, ?, ?)", (row.wav_filename, number, json.dumps(asdict(row))))
+            spool.add(row.wav_filename, f"{table_number:06d}/{number:09d}", asdict(row))
 
 
-def _session(wav: str, rows: list[Row], audio: AudioFolder, options: ReadOptions, unknown: Counter[str]) -> Session:
+def folder_of(source: str) -> str:
+    """The folder of a dataset, which may be named by one of its tables."""
+    return (source.rpartition("/")[0] or ".") if source.lower().endswith(".tsv") else source
+
+
+def _session(
+    wav: str, rows: list[Row], audio: AudioFolder, options: ReadOptions, unknown: Counter[str], round_name: str
+) -> Session:
     first = rows[0]
     node = options.source_guid or node_of_location(first.location)
     recording, name = audio.recording(storage.stem(wav), wav, node)
@@ -100,7 +105,7 @@ def _session(wav: str, rows: list[Row], audio: AudioFolder, options: ReadOptions
     if 0 < len(boxes) < len(rows):  # a line of zeros beside boxes: nobody can tell what was meant
         state = ReviewState.UNSURE
     boxes.sort(key=lambda box: box.event.start_s)
-    session = Session(storage.stem(wav), recording, tape or name.parent, first.dataset)
+    session = Session(storage.stem(wav), recording, tape or name.parent, first.dataset or round_name)
     if options.model_version:
         run = ModelRun.parse(options.model_version)
         detections = sorted({Detection(SoundEvent(box.event.start_s, box.event.end_s), box.label, 1.0, run) for box in boxes})
@@ -136,17 +141,19 @@ def _start(row: Row) -> datetime | None:
     return None
 
 
-def _unreviewed(folder: str, listed: set[str], audio: AudioFolder, options: ReadOptions) -> Iterator[Session | Refusal]:
+def _unreviewed(
+    folder: str, named: Spool, audio: AudioFolder, options: ReadOptions, round_name: str
+) -> Iterator[Session | Refusal]:
     """WAVs that no line names: nobody says that they hold no call."""
     try:
         files = list(storage.list_files(folder, ".wav"))
     except StorageError:
         return
     for uri in files:
-        if storage.file_name(uri) in listed:
+        if next(named.group(storage.file_name(uri)), None) is not None:
             continue
         try:
             recording, name = audio.recording(storage.stem(uri), storage.file_name(uri), options.source_guid)
-            yield Session(storage.stem(uri), recording, name.parent)
+            yield Session(storage.stem(uri), recording, name.parent, round_name)
         except PodcastError as error:
             yield Refusal(uri, str(error))

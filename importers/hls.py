@@ -8,6 +8,7 @@ of Unix time, so that sums are exact. Layout and quirks: `docs/archive.md`.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ SHORTEST_US = SECOND
 """A remainder shorter than this belongs to the session beside it: nobody can label 20 ms."""
 BLOCK = 10
 """Sessions that are cut together, so that few segments are needed twice."""
+LONGEST_SEGMENT_S = 3600
+"""Longer ones are slips: the archive's own are 10 s."""
+SEGMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+FOLDER_NAME = re.compile(r"[0-9]{1,11}")
 PRIME_US = 64_000
 """AAC blocks overlap: three of them (at 48 kHz) are decoded before the first sample that counts."""
 
@@ -105,7 +110,7 @@ class Archive:
         """Unix times of the folders that may hold audio of the window: two before it, since only their playlists tell."""
         offset_us = round(self.audio_offset_s * SECOND)
         names = (storage.file_name(uri) for uri in self.store.list_folders(storage.join(self.uri, node, "hls")))
-        times = sorted(int(name) for name in names if name.isdecimal())
+        times = sorted(int(name) for name in names if FOLDER_NAME.fullmatch(name))
         before = [time for time in times if time * SECOND + offset_us <= start_us]
         return before[-2:] + [time for time in times if start_us < time * SECOND + offset_us < end_us]
 
@@ -126,28 +131,40 @@ class Archive:
 
 
 def parse_playlist(text: str, source: str) -> list[tuple[str, int]]:
-    """Name and length in microseconds of every segment. Raises InputError naming `source` and the line."""
-    lines = text.splitlines()
-    if not lines or lines[0].strip() != "#EXTM3U":
+    """Name and length in microseconds of every segment. Raises InputError naming `source` and the line.
+
+    A segment is a file of the playlist's own folder: an address, or a name that leaves the folder, is refused.
+    """
+    lines = text.split("\n")
+    if lines[0].strip() != "#EXTM3U":
         raise InputError(f"{source}: not a playlist, which begins with #EXTM3U")
-    found: list[tuple[str, int]] = []
+    found: dict[str, int] = {}
     length: int | None = None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(map(str.strip, lines), 1):
+        where = f"{source}, line {number}"
         if line.startswith("#EXT-X-MEDIA-SEQUENCE:") and line.split(":")[1].strip() != "0":
-            raise InputError(f"{source}, line {number}: its beginning was dropped ({line.strip()}), so no time in it is known")
+            raise InputError(f"{where}: its beginning was dropped ({line[:60]}), so no time in it is known")
         if line.startswith("#EXTINF:"):
-            try:
-                length = round(Decimal(line.removeprefix("#EXTINF:").split(",")[0].strip()) * SECOND)
-            except (InvalidOperation, ValueError, OverflowError) as error:
-                raise InputError(f"{source}, line {number}: #EXTINF needs a number of seconds, not {line!r}") from error
-            if length <= 0:
-                raise InputError(f"{source}, line {number}: a segment must be longer than 0 s")
-        elif line.strip() and not line.startswith("#"):
+            length = _microseconds(line.removeprefix("#EXTINF:").split(",")[0].strip(), where)
+        elif line and not line.startswith("#"):
             if length is None:
-                raise InputError(f"{source}, line {number}: {line.strip()!r} has no #EXTINF before it")
-            found.append((line.strip(), length))
+                raise InputError(f"{where}: {line[:60]!r} has no #EXTINF before it")
+            if not SEGMENT_NAME.fullmatch(line) or line in found:
+                raise InputError(f"{where}: {line[:60]!r} must be the name of a file in this folder, and stand there once")
+            found[line] = length
             length = None
-    return found
+    return list(found.items())
+
+
+def _microseconds(text: str, where: str) -> int:
+    """The length of a segment. Raises InputError unless it is a number of seconds over 0 and up to LONGEST_SEGMENT_S."""
+    try:
+        length_s = Decimal(text)
+    except InvalidOperation as error:
+        raise InputError(f"{where}: #EXTINF needs a number of seconds, not {text[:60]!r}") from error
+    if not (length_s.is_finite() and 0 < length_s <= LONGEST_SEGMENT_S):
+        raise InputError(f"{where}: a segment must be longer than 0 s, up to {LONGEST_SEGMENT_S} s, and not {text[:60]!r}")
+    return round(length_s * SECOND)
 
 
 def plan(archive: Archive, node: str, start: datetime, end: datetime, session_s: int = 60) -> Iterator[Block | Hole | Refusal]:

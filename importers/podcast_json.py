@@ -6,8 +6,7 @@ Quirks that are read: two keys for a start, old submit files in Python's notatio
 
 from __future__ import annotations
 
-import ast
-import json
+import reprlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
@@ -28,6 +27,7 @@ from podcast.model import (
     Session,
     SoundEvent,
 )
+from podcast.reading import parse_json, parse_python
 
 Kind = Literal["predictions", "annotations"]
 
@@ -54,16 +54,12 @@ read_annotations = partial(read, kind="annotations")
 def parse(content: bytes, source: str) -> Mapping[str, Any]:
     """The object in a file, JSON or old Python notation. Raises InputError naming `source`."""
     try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: not UTF-8 text ({error})") from error
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
+        value = parse_json(content, source)
+    except InputError as error:
         try:
-            value = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise InputError(f"{source}: not JSON ({error})") from error
+            value = parse_python(content, source)
+        except InputError:
+            raise error from None
     if not isinstance(value, Mapping):
         raise InputError(f"{source}: expected an object with uri and annotations, not {type(value).__name__}")
     return value
@@ -95,10 +91,10 @@ def to_session(
     Raises InputError naming the field that is missing or wrong.
     """
     if not isinstance(content.get("annotations"), list):
-        raise InputError(f"annotations: expected a list, not {content.get('annotations')!r}")
+        raise InputError(f"annotations: expected a list, not {reprlib.repr(content.get('annotations'))}")
     for field in ("uri", "absolute_time", "source_guid", "model_guid"):
         if not isinstance(content.get(field, ""), str):
-            raise InputError(f"{field}: expected text, not {content[field]!r}")
+            raise InputError(f"{field}: expected text, not {reprlib.repr(content[field])}")
     uri = content.get("uri", "")
     session_id = storage.stem(uri or source)
     recording, name = folder.recording(session_id, uri, content.get("source_guid") or options.source_guid)
@@ -131,7 +127,7 @@ def _detection(number: int, box: Any, run: ModelRun) -> Detection:
 def _event(number: int, box: Any) -> SoundEvent:
     where = f"annotations[{number}]"
     if not isinstance(box, Mapping):
-        raise InputError(f"{where}: expected an object, not {box!r}")
+        raise InputError(f"{where}: expected an object, not {reprlib.repr(box)}")
     start_s = _number(box, "start_time_s" if "start_time_s" in box else "start_s", where)
     try:
         return SoundEvent(start_s, start_s + _number(box, "duration_s", where))
@@ -142,5 +138,8 @@ def _event(number: int, box: Any) -> SoundEvent:
 def _number(box: Mapping[str, Any], field: str, where: str) -> float:
     value = box.get(field)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{where}.{field}: expected a number, not {value!r}")
-    return float(value)
+        raise InputError(f"{where}.{field}: expected a number, not {reprlib.repr(value)}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError(f"{where}.{field}: {reprlib.repr(value)} is too large a number") from error

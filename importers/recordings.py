@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podcast import audio, storage
 from podcast.errors import InputError, StorageError
-from podcast.model import Recording
+from podcast.model import Recording, check_id
 from podcast.times import SessionName, parse_session_name
 
 
@@ -24,8 +24,9 @@ class AudioFolder:
         """The recording of a session and what its name tells.
 
         `uri` is the address in the source, `source_guid` the node if the source tells it. Raises InputError if the audio is
-        damaged, or is nowhere although it is required.
+        damaged or no WAV, or is nowhere although it is required.
         """
+        check_id(session_id)
         name = parse_session_name(session_id)
         guid = source_guid or name.source_guid
         audio_uri = storage.join(self._uri, f"{session_id}.wav")
@@ -35,6 +36,7 @@ class AudioFolder:
                 raise InputError(f"its audio is not at {audio_uri}; name the folder that holds it with --audio")
             return Recording(uri, guid, name.start(None), audio_uri=uri if remote else audio_uri), name
         with storage.open_read(audio_uri) as file:
+            audio.check_wav(file, audio_uri)
             digest = audio.sha256(file)
         duration_s = audio.probe(audio_uri).duration_s
         start = name.start(self._session_length(name, duration_s))

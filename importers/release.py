@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from itertools import groupby
-from typing import NamedTuple
+from contextlib import closing
+from dataclasses import asdict
 
 from importers.base import ReadOptions
-from podcast import storage
+from podcast import dataset_table, storage
 from podcast.errors import InputError, PodcastError, Refusal
 from podcast.model import (
     Annotation,
@@ -24,14 +21,21 @@ from podcast.model import (
     Session,
     SoundEvent,
 )
+from podcast.reading import Line, Table
+from podcast.spool import Spool
 from podcast.times import parse_utc
 
-
-class Line(NamedTuple):
-    """One line of a table."""
-
-    where: str
-    cells: Mapping[str, str]
+SESSIONS = (
+    *("session_id", "round", "split", "review_state", "wav_filename", "sha256", "duration_s", "start_utc", "node"),
+    *("absolute_time", "uri", "model_versions"),
+)
+REVIEWS = ("session_id", "review", "annotator", "review_state", "submitted_utc", "ground_truth", "boxes", "note")
+BOXES = (
+    *("session_id", "review", "annotator", "outcome", "start_time_s", "end_time_s", "low_hz", "high_hz", "label", "call_type"),
+    *("certainty", "note", "model_version", "confidence", "predicted_start_time_s", "predicted_end_time_s", "predicted_low_hz"),
+    *("predicted_high_hz", "predicted_label"),
+)
+"""The columns that are read of each table; all are written by `podcast release`."""
 
 
 def is_release(source: str) -> bool:
@@ -40,16 +44,26 @@ def is_release(source: str) -> bool:
 
 
 def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
-    """One session a row of sessions.csv, with the rows of reviews.csv and review_boxes.csv that belong to it.
+    """One session a row of sessions.csv, with the rows of reviews.csv and review_boxes.csv that belong to it, in any order.
 
-    Audio is in `wav/` of the release, or in `options.audio`. Annotators keep the pseudonyms that they were released under.
+    Audio is in `wav/` of the release, or in `options.audio`. Annotators keep the pseudonyms that they were released under. A bad
+    line refuses its whole session: without one of its boxes a session would say "no call" where there was one.
     """
-    with ExitStack() as stack:
-        reviews, boxes = (_Joined(_table(source, name, stack)) for name in ("reviews.csv", "review_boxes.csv"))
-        for line in _table(source, "sessions.csv", stack):
+    with Spool() as spool:
+        for name, columns in (("reviews.csv", REVIEWS), ("review_boxes.csv", BOXES)):
+            for line in _table(source, name, columns):
+                spool.add(f"{name}/{line.cells.get('session_id', '')}", f"{line.number:09d}", asdict(line))
+        for line in _table(source, "sessions.csv", SESSIONS):
             session_id = line.cells.get("session_id", "")
-            said, drawn = reviews.take(session_id), boxes.take(session_id)
+            said, drawn = (
+                [Line(**row) for row in spool.group(f"{name}/{session_id}")] for name in ("reviews.csv", "review_boxes.csv")
+            )
             try:
+                if not spool.add("sessions", session_id):
+                    raise InputError("its session stands there twice")
+                for part in (line, *said, *drawn):
+                    if part.problem:
+                        raise InputError(f"{part.where}: {part.problem}")
                 yield _session(source, line.cells, said, drawn, options)
             except PodcastError as error:
                 yield Refusal(f"{line.where} (session {session_id})", str(error))
@@ -57,53 +71,26 @@ def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
                 yield Refusal(
                     f"{line.where} (session {session_id})", f"not as a release has it ({type(error).__name__}: {error})"
                 )
-        for table in (reviews, boxes):
-            table.take(None)
-            yield from (Refusal(where, "its session is not in sessions.csv, or not in this order") for where in table.strays)
+        for group, rows in spool.groups():
+            name, _, session_id = group.partition("/")
+            if name != "sessions" and not spool.has("sessions", session_id):
+                yield from (Refusal(row["where"], row["problem"] or "its session is not in sessions.csv") for row in rows)
 
 
 def read_splits(source: str) -> dict[str, str]:
-    """The split of every session of a release. Raises InputError if it is no release of this project."""
-    with ExitStack() as stack:
-        return {line.cells["session_id"]: line.cells["split"] for line in _table(source, "sessions.csv", stack)}
+    """The split of every session of a release. Raises InputError if it is no release of this project, or damaged."""
+    found = {}
+    for line in _table(source, "sessions.csv", ("session_id", "split")):
+        if line.problem:
+            raise InputError(f"{line.where}: {line.problem}")
+        found[line.cells["session_id"]] = line.cells["split"]
+    return found
 
 
-class _Joined:
-    """A table sorted by session, read along with sessions.csv; `strays` are lines that no session asked for."""
-
-    def __init__(self, lines: Iterator[Line]) -> None:
-        self._groups = groupby(lines, key=lambda line: line.cells.get("session_id", ""))
-        self.strays: list[str] = []
-        self._name: str | None = None
-        self._next()
-
-    def take(self, session_id: str | None) -> list[Line]:
-        """The lines of this session; None passes by all that are left."""
-        while self._name is not None and (session_id is None or self._name < session_id):
-            self.strays += [line.where for line in self._lines]
-            self._next()
-        if self._name is None or self._name != session_id:
-            return []
-        lines = self._lines
-        self._next()
-        return lines
-
-    def _next(self) -> None:
-        name, lines = next(self._groups, (None, iter(())))
-        self._name, self._lines = name, list(lines)
-
-
-def _table(source: str, name: str, stack: ExitStack) -> Iterator[Line]:
+def _table(source: str, name: str, columns: tuple[str, ...]) -> Iterator[Line]:
     uri = storage.join(source, name)
-    file = stack.enter_context(storage.open_read(uri))
-    reader = csv.DictReader(io.TextIOWrapper(file, "utf-8", newline=""), restval="", strict=True)
-    if "session_id" not in (reader.fieldnames or []):
-        raise InputError(f"{uri}, line 1: there is no column session_id; expected a table that `podcast release` wrote")
-    try:
-        for cells in reader:
-            yield Line(f"{uri}, line {reader.line_num}", cells)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{uri}, line {reader.line_num}: not readable as CSV in UTF-8 ({error})") from error
+    with closing(storage.open_read(uri)) as file:
+        yield from Table(file, uri, ",", columns)
 
 
 def _session(source: str, cells: Mapping[str, str], said: list[Line], drawn: list[Line], options: ReadOptions) -> Session:
@@ -111,7 +98,7 @@ def _session(source: str, cells: Mapping[str, str], said: list[Line], drawn: lis
     for line in drawn:
         by_review.setdefault(line.cells["review"], []).append(line)
     detections = tuple(_detection(line.cells) for line in by_review.pop("", []))
-    reviews = tuple(_review(line.cells, by_review.pop(line.cells["review"], [])) for line in said)
+    reviews = tuple(_review(line, by_review.pop(line.cells["review"], [])) for line in said)
     if by_review:
         raise InputError(f"{next(iter(by_review.values()))[0].where}: review {next(iter(by_review))!r} is not in reviews.csv")
     return Session(
@@ -120,7 +107,7 @@ def _session(source: str, cells: Mapping[str, str], said: list[Line], drawn: lis
             uri=cells["uri"],
             source_guid=cells["node"],
             start=parse_utc(cells["start_utc"]),
-            duration_s=_number(cells["duration_s"]),
+            duration_s=dataset_table.number(cells["duration_s"]) if cells["duration_s"] else None,
             sha256=cells["sha256"],
             audio_uri=_audio(source, cells, options),
         ),
@@ -142,7 +129,8 @@ def _audio(source: str, cells: Mapping[str, str], options: ReadOptions) -> str:
     return uri
 
 
-def _review(cells: Mapping[str, str], drawn: list[Line]) -> Review:
+def _review(said: Line, drawn: list[Line]) -> Review:
+    cells = said.cells
     annotations, rejected = [], []
     for line in drawn:
         try:
@@ -152,6 +140,8 @@ def _review(cells: Mapping[str, str], drawn: list[Line]) -> Review:
                 annotations.append(_annotation(line.cells))
         except (InputError, ValueError, KeyError) as error:
             raise InputError(f"{line.where}: {error}") from error
+    if len(annotations) != int(cells["boxes"]):
+        raise InputError(f"{said.where}: {cells['boxes']} boxes were submitted, and review_boxes.csv holds {len(annotations)}")
     return Review(
         annotator=cells["annotator"],
         state=ReviewState(cells["review_state"]),

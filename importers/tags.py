@@ -6,15 +6,19 @@ Capitals and spaces around a tag do not count. `S#` in a tag stands for any Sout
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
+from podcast.errors import InputError
 from podcast.model import CALL, Certainty
+from podcast.reading import Table
 
 TAGS_PATH = Path(__file__).with_name("tags.tsv")
+COLUMNS = ("tag", "label", "certainty", "call_type", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +37,26 @@ def meaning(tag: str) -> Meaning:
     plain = " ".join(tag.lower().split())
     if not plain:
         return Meaning(CALL, Certainty.CERTAIN)
-    for pattern, row in _table():
+    for pattern, found in _table():
         if match := pattern.fullmatch(plain):
             number = f"S{int(match[1]):02d}" if match.groups() else ""
-            return Meaning(row["label"], Certainty(row["certainty"]), row["call_type"].replace("S#", number), row["note"])
+            return replace(found, call_type=found.call_type.replace("S#", number))
     return Meaning(CALL, Certainty.UNCERTAIN, note=f"tag: {tag.strip()}", known=False)
 
 
 @cache
-def _table() -> list[tuple[re.Pattern[str], dict[str, str]]]:
-    with TAGS_PATH.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", restval=""))
-    return [(re.compile(re.escape(row["tag"].lower()).replace(r"s\#", r"s(\d{1,3})")), row) for row in rows]
+def _table() -> list[tuple[re.Pattern[str], Meaning]]:
+    with TAGS_PATH.open("rb") as file:
+        return list(parse_tags(file, str(TAGS_PATH)))
+
+
+def parse_tags(file: BinaryIO, name: str) -> Iterator[tuple[re.Pattern[str], Meaning]]:
+    """What a tag looks like, and its meaning, line by line. Raises InputError naming the line and column that is wrong."""
+    for line in Table(file, name, "\t", COLUMNS):
+        cells = line.cells
+        if line.problem:
+            raise InputError(f"{line.where}: {line.problem}")
+        if cells["certainty"] not in list(Certainty):
+            raise InputError(f"{line.where}, certainty: expected {' or '.join(Certainty)}, not {cells['certainty']!r}")
+        pattern = re.escape(cells["tag"].lower()).replace(r"s\#", r"s(\d{1,3})")
+        yield re.compile(pattern), Meaning(cells["label"], Certainty(cells["certainty"]), cells["call_type"], cells["note"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
+import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from typing import Any
 
 from podcast import storage
 from podcast.errors import InputError, Refusal
+from podcast.reading import Table, parse_json
 from podcast.times import parse_utc
 
 CLIP_S = 60.0
@@ -19,6 +20,12 @@ CLIP_S = 60.0
 STARTS = ("startTime", "start_time", "start")
 ENDS = ("endTime", "end_time", "end")
 NODES = ("nodeName", "node_name", "source_guid", "node")
+NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+"""What the archive names a folder for."""
+JSON_START = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*[{\[]")
+"""Of JSON, byte order marks included; all else is a table."""
+PROBLEM = ""
+"""In place of a column, in an entry that cannot be read: why."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,27 +42,31 @@ def read_windows(uri: str, margin_s: float = 0.0) -> tuple[list[Window], list[Re
 
     Windows of one node that touch are joined, so that no minute is imported twice.
     """
-    text = storage.read(uri).decode(errors="replace")
+    content = storage.read(uri)
     found: list[Window] = []
     refusals: list[Refusal] = []
-    for number, entry in enumerate(_entries(text, uri), 1):
+    for where, entry in _entries(content, uri):
         try:
             window = to_window(entry)
             margin = timedelta(seconds=margin_s)
             found.append(Window(window.node, window.start - margin, window.end + margin))
         except InputError as error:
-            refusals.append(Refusal(f"{uri}, entry {number}", str(error)))
+            refusals.append(Refusal(where, str(error)))
     return list(_joined(sorted(found))), refusals
 
 
 def to_window(entry: Mapping[str, Any]) -> Window:
     """One detection or bout. Raises InputError naming the field that is missing or wrong."""
+    if problem := entry.get(PROBLEM):
+        raise InputError(str(problem))
     feed = entry.get("feed") or entry.get("location") or {}
-    node = next((str(entry[name]) for name in NODES if entry.get(name)), "")
+    node = next((entry[name] for name in NODES if entry.get(name)), "")
     if not node and isinstance(feed, Mapping):
-        node = str(next((feed[name] for name in (*NODES, "id") if feed.get(name)), ""))
+        node = next((feed[name] for name in (*NODES, "id") if feed.get(name)), "")
     if not node:
         raise InputError("names no node; expected source_guid, or feed.nodeName, or node")
+    if not (isinstance(node, str) and NODE.fullmatch(node)):
+        raise InputError(f"{reprlib.repr(node)} is no node's name, such as rpi_orcasound_lab")
     if "timestamp" in entry:
         start = _time(entry, ("timestamp",))
         return Window(node, start, start + timedelta(seconds=CLIP_S))
@@ -74,29 +85,31 @@ def _time(entry: Mapping[str, Any], names: tuple[str, ...]) -> datetime:
     raise InputError(f"{names[0]} is missing")
 
 
-def _entries(text: str, uri: str) -> Iterator[Mapping[str, Any]]:
-    if text.lstrip()[:1] not in ("{", "["):
-        yield from csv.DictReader(io.StringIO(text))
+def _entries(content: bytes, uri: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Where each entry stands, and the entry; one with a PROBLEM for a line that cannot be read."""
+    if JSON_START.match(content):
+        for number, entry in enumerate(_found(parse_json(content, uri)), 1):
+            yield f"{uri}, entry {number}", entry
         return
-    try:
-        yield from _found(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{uri}: neither JSON nor CSV ({error})") from error
+    for line in Table(io.BytesIO(content), uri, ","):
+        yield line.where, {PROBLEM: line.problem} if line.problem else line.cells
 
 
 def _found(value: Any) -> Iterator[Mapping[str, Any]]:
     """The detections and bouts in whatever the web answers wrap them in (`data`, `results`, `attributes`, ...)."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _found(item)
-    elif isinstance(value, Mapping):
-        if any(name in value for name in ("timestamp", *STARTS)):
-            yield value
-        elif "attributes" in value:
-            yield {**value.get("relationships", {}), **value["attributes"]}
-        else:
-            for item in value.values():
-                yield from _found(item)
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += reversed(value)
+        elif isinstance(value, Mapping):
+            relations, attributes = value.get("relationships"), value.get("attributes")
+            if any(name in value for name in ("timestamp", *STARTS)):
+                yield value
+            elif isinstance(attributes, Mapping):
+                yield {**(relations if isinstance(relations, Mapping) else {}), **attributes}
+            else:
+                waiting += reversed(list(value.values()))
 
 
 def _joined(windows: Iterable[Window]) -> Iterator[Window]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,7 +18,7 @@ from importers.recordings import AudioFolder
 from podcast import storage
 from podcast.errors import InputError, NotFoundError, PodcastError, Refusal
 from podcast.model import Recording, Review, Round, Session
-from podcast.reading import parse_yaml
+from podcast.reading import parse_json, parse_yaml
 from podcast.report import Report
 from podcast.rounds import parse_rounds
 from podcast.times import SessionName, parse_session_name
@@ -26,6 +28,7 @@ PLACEHOLDERS = ("PLACEHOLDER", "CONTAINER/FILENAME")
 MANIFEST = "podcast-manifest.jsonl"
 """Beside the annotations: the sha256 of each file as it was when it was last brought in or written back."""
 DEFAULT_CARD = "default"
+ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Account:
         """The rounds of the rounds file, without its `default` card."""
         container, _, name = self.rounds_file.partition("/")
         uri = storage.join(self.place(container), name)
-        found = parse_rounds(storage.read(uri).decode(), uri)
+        found = parse_rounds(storage.read(uri), uri)
         return {name: round_ for name, round_ in found.items() if name != DEFAULT_CARD}
 
 
@@ -65,6 +68,9 @@ def read_account(uri: str, root: str | None = None) -> Account:
     for name, value in values.items():
         if not value or (value in PLACEHOLDERS and not (root and name.startswith("blob"))):
             raise InputError(f"{uri}: {name} must be filled in, not {value or 'empty'}")
+    # What the file says is not repeated: keys slip into the wrong field.
+    if not root and not ACCOUNT.fullmatch(values["blobaccount"]):
+        raise InputError(f"{uri}: blobaccount must be the name of a storage account: 3 to 24 lower-case letters and digits")
     address = root or f"https://{values['blobaccount']}.blob.core.windows.net"
     return Account(
         address,
@@ -159,11 +165,12 @@ class AccountRound:
         return None
 
     def _read_manifest(self) -> dict[str, str]:
+        uri = storage.join(self._annotations, MANIFEST)
         try:
-            lines = storage.read(storage.join(self._annotations, MANIFEST)).decode().splitlines()
+            content = storage.read(uri)
         except NotFoundError:
             return {}
-        return {row["session_id"]: row["sha256"] for row in map(json.loads, lines)}
+        return dict(_noted(line, f"{uri}, line {number}") for number, line in enumerate(io.BytesIO(content), 1) if line.strip())
 
     def _write_manifest(self) -> None:
         rows = (json.dumps({"session_id": name, "sha256": digest}) for name, digest in sorted(self._known.items()))
@@ -183,6 +190,15 @@ class _Known(AudioFolder):
         return self._session.recording, parse_session_name(session_id)
 
 
+def _noted(line: bytes, where: str) -> tuple[str, str]:
+    """Session and sha256 of one line of the manifest. Raises InputError for a line that was not written by this project."""
+    row = parse_json(line, where)
+    found = (row.get("session_id"), row.get("sha256")) if isinstance(row, Mapping) else (None, None)
+    if not (isinstance(found[0], str) and isinstance(found[1], str)):
+        raise InputError(f"{where}: expected session_id and sha256; without the line its file counts as changed by somebody else")
+    return found[0], found[1]
+
+
 def _files(container: str) -> list[str]:
     try:
         return list(storage.list_files(container, ".json"))
@@ -199,5 +215,5 @@ def _says(content: bytes, uri: str) -> object:
             for box in value["annotations"]
         ]
         return sorted(boxes)
-    except (InputError, KeyError, TypeError, ValueError, AttributeError):
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None

@@ -100,6 +100,24 @@ def cut(samples: Samples, sample_rate: int, start_s: float, end_s: float) -> Sam
     return samples[first:last]
 
 
+WAV_FORMATS = ("WAV", "WAVEX", "RF64")
+WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+"""As soundfile names them: samples as they are. MP3 and ADPCM in a WAV's frame are read by some programs alone."""
+
+
+def check_wav(file: BinaryIO, name: str) -> None:
+    """Raise InputError unless an open file is a WAV that every reader of a dataset can read, whatever its name says; errors name
+    `name`, what it is, and how to convert it. The file is left at its beginning."""
+    with _open(file, name) as sound:
+        kind, subtype = sound.format, sound.subtype
+    file.seek(0)
+    if kind not in WAV_FORMATS or subtype not in WAV_SUBTYPES:
+        raise InputError(
+            f"{name}: holds {subtype if kind in WAV_FORMATS else kind} and not PCM samples, which a dataset of WAVs needs; "
+            "convert it: ffmpeg -i IN.wav -c:a pcm_s16le OUT.wav"
+        )
+
+
 def write_wav(uri: str, samples: Samples, sample_rate: int) -> None:
     """Write 16-bit PCM; samples beyond full scale are clipped."""
     with storage.open_write(uri) as file:

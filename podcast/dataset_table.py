@@ -105,16 +105,16 @@ class DatasetTable:
                 problem = problem or f"{name}: {error}"
         confidence = numbers["confidence"]
         if confidence is not None and confidence > 1:
-            problem = problem or f"confidence: expected a number from 0 to 1, not {cells['confidence']!r}"
+            problem = problem or f"confidence: expected a number from 0 to 1, not {cells['confidence'][:60]!r}"
         return numbers, problem
 
 
 def number(cell: str) -> float:
     """A finite number from 0 up. Raises InputError for anything else."""
     try:
-        value = float(cell)
+        value = math.nan if "_" in cell else float(cell)  # Python takes 1_000 for a number, nobody else does
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"expected a number from 0 up, not {cell!r}")
+        raise InputError(f"expected a number from 0 up, not {cell[:60]!r}")
     return value

@@ -6,7 +6,7 @@ produces any float, so rounding happens once, here, and everything downstream co
 
 from __future__ import annotations
 
-import math
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,14 @@ from podcast.errors import InputError
 
 EDGE_S = 0.1
 """A box may end this much past its recording, in seconds: browsers and codecs disagree about lengths. It is cut to the end."""
+
+LONGEST_S = 1e7
+"""No recording is longer, in seconds (116 days); beyond it lie slips of the pen, and times that no clock can hold."""
+
+HIGHEST_HZ = 1e9
+
+LONGEST_ID = 200
+"""Bytes of a session's id in UTF-8: files are named after it, and their names end at 255."""
 
 CALL = "Call"
 """The label of an orca call, as `label_config.xml` means it: what detectors give and what sources without labels hold."""
@@ -49,7 +57,8 @@ class Outcome(StrEnum):
 class SoundEvent:
     """A stretch of one recording, in seconds from the recording's first sample, optionally bounded in frequency (Hz).
 
-    Times are rounded to the millisecond. Raises InputError unless 0 <= start_s < end_s and 0 <= low_hz < high_hz.
+    Times are rounded to the millisecond. Raises InputError unless 0 <= start_s < end_s <= LONGEST_S and 0 <= low_hz < high_hz,
+    where there are frequencies.
     """
 
     start_s: float
@@ -58,14 +67,17 @@ class SoundEvent:
     high_hz: float | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.start_s) and math.isfinite(self.end_s)):
-            raise InputError(f"times must be finite numbers, not {self.start_s} to {self.end_s}")
+        if not all(-LONGEST_S <= time <= LONGEST_S for time in (self.start_s, self.end_s)):
+            raise InputError(
+                f"times must be finite numbers up to {LONGEST_S:.0f}, not {self.start_s!r:.20} to {self.end_s!r:.20}"
+            )
         object.__setattr__(self, "start_s", round(float(self.start_s), 3) + 0.0)
         object.__setattr__(self, "end_s", round(float(self.end_s), 3))
         if not 0 <= self.start_s < self.end_s:
             raise InputError(f"an event must have 0 <= start < end, not {self.start_s} to {self.end_s} s")
-        if self.low_hz is not None and self.high_hz is not None and not 0 <= self.low_hz < self.high_hz:
-            raise InputError(f"an event must have 0 <= low < high, not {self.low_hz} to {self.high_hz} Hz")
+        bounds = [number for number in (self.low_hz, self.high_hz) if number is not None]
+        if not all(0 <= number <= HIGHEST_HZ for number in bounds) or bounds != sorted(set(bounds)):
+            raise InputError(f"an event must have 0 <= low < high, not {self.low_hz!r:.20} to {self.high_hz!r:.20} Hz")
 
     def __lt__(self, other: SoundEvent) -> bool:
         """By start, then end, then frequencies; an event without frequencies comes first."""
@@ -162,6 +174,8 @@ class Recording:
 class Session:
     """One recording of about a minute with what models (`detections`) and people (`reviews`, oldest first) say of it.
 
+    Files are named after its `id`: InputError for one that cannot name a file (`check_id`).
+
     `absolute_time` is the name of the parent recording's start, as Pod.Cast files carry it. `model_runs` names the models that
     looked, including those that found nothing.
     """
@@ -173,6 +187,23 @@ class Session:
     detections: tuple[Detection, ...] = ()
     model_runs: tuple[ModelRun, ...] = ()
     reviews: tuple[Review, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_id(self.id)
+
+
+def check_id(session_id: str) -> None:
+    """Raise InputError for a session id that cannot name a file everywhere: empty, too long, hidden, with a slash or a control
+    character, or with half of a surrogate pair."""
+    if any(letter in "/\\" or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in session_id):
+        problem = "it holds a slash, a control character or half of a letter"
+    elif not session_id or session_id.startswith("."):
+        problem = "it is empty, or begins with a dot"
+    elif len(session_id.encode()) > LONGEST_ID:
+        problem = f"it is longer than {LONGEST_ID} bytes"
+    else:
+        return
+    raise InputError(f"{session_id[:60]!r} cannot name a session: {problem}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
+
+from podcast.errors import InputError
+from podcast.reading import Table
 
 NODES_PATH = Path(__file__).with_name("nodes.tsv")
+COLUMNS = ("node", "name", "latitude", "longitude", "also")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +27,26 @@ class Node:
 
 @cache
 def _table() -> tuple[dict[str, Node], dict[str, str]]:
-    with NODES_PATH.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    nodes = {row["node"]: Node(row["node"], row["name"], float(row["latitude"]), float(row["longitude"])) for row in rows}
-    names = {
-        _plain(name): row["node"] for row in rows for name in (row["node"], row["name"], *(row["also"] or "").split(";")) if name
-    }
-    return nodes, names
+    with NODES_PATH.open("rb") as file:
+        rows = list(parse_nodes(file, str(NODES_PATH)))
+    nodes = {node.source_guid: node for node, _ in rows}
+    return nodes, {_plain(name): node.source_guid for node, names in rows for name in names if name}
+
+
+def parse_nodes(file: BinaryIO, name: str) -> Iterator[tuple[Node, list[str]]]:
+    """Each node and the names that it goes by. Raises InputError naming the line and column that is wrong."""
+    for line in Table(file, name, "\t", COLUMNS):
+        if line.problem:
+            raise InputError(f"{line.where}: {line.problem}")
+        cells, places = line.cells, []
+        for column, most in (("latitude", 90), ("longitude", 180)):
+            try:
+                places.append(float(cells[column]))
+            except ValueError:
+                places.append(most + 1.0)
+            if not -most <= places[-1] <= most:
+                raise InputError(f"{line.where}, {column}: expected degrees from -{most} to {most}, not {cells[column]!r}")
+        yield Node(cells["node"], cells["name"], *places), [cells["node"], cells["name"], *cells["also"].split(";")]
 
 
 def find_node(source_guid: str) -> Node:

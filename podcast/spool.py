@@ -28,6 +28,10 @@ class Spool:
         query = "INSERT OR IGNORE INTO row VALUES (?, ?, ?)"
         return bool(self._database.execute(query, (group, key, json.dumps(value))).rowcount)
 
+    def has(self, group: str, key: str) -> bool:
+        """Whether the group has the key."""
+        return self._database.execute("SELECT 1 FROM row WHERE part = ? AND key = ?", (group, key)).fetchone() is not None
+
     def group(self, group: str) -> Iterator[Any]:
         """The values of one group, in order of their keys."""
         for (value,) in self._database.execute("SELECT value FROM row WHERE part = ? ORDER BY key", (group,)):

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from podcast.errors import InputError
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
+YEARS = range(1900, 2200)
+"""Of moments that are believed: others are slips of the pen, and at the calendar's ends no sum of times can be taken."""
 
 _ORCASOUND = re.compile(
     r"(?P<parent>OS_(?P<month>\d{1,2})_(?P<day>\d{1,2})_(?P<year>\d{4})"
@@ -63,7 +65,7 @@ def parse_session_name(name: str) -> SessionName:
         node = (found.get("node") or "").replace("-", "_")
     elif match := _FOLDER.fullmatch(name):
         found, node = match.groupdict(), ""
-        start = datetime.fromtimestamp(int(found["unix"]), UTC)
+        start = _believed(datetime.fromtimestamp(int(found["unix"]), UTC), name)
     else:
         return SessionName(parent=name)
     chunk = found.get("chunk")
@@ -73,9 +75,17 @@ def parse_session_name(name: str) -> SessionName:
 def _local(name: str, found: dict[str, str | None]) -> datetime:
     fields = ("year", "month", "day", "hour", "minute", "second")
     try:
-        return datetime(*(int(found[field] or 0) for field in fields))  # type: ignore[arg-type]
+        local = datetime(*(int(found[field] or 0) for field in fields))  # type: ignore[arg-type]
     except ValueError as error:
         raise InputError(f"{name}: the name holds no possible date ({error})") from error
+    return _believed(local, name)
+
+
+def _believed(moment: datetime, text: str) -> datetime:
+    """The moment itself. Raises InputError for one of another age."""
+    if moment.year not in YEARS:
+        raise InputError(f"{text[:60]!r}: the year {moment.year} lies outside {YEARS.start} to {YEARS.stop - 1}")
+    return moment
 
 
 def pacific_to_utc(local: datetime, *, second_pass: bool = False) -> datetime:
@@ -106,10 +116,10 @@ def parse_utc(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"{text!r} is no ISO 8601 time") from error
+        raise InputError(f"{text[:60]!r} is no ISO 8601 time") from error
     if moment.tzinfo is None:
         raise InputError(f"{text!r} names no time zone; write 2020-07-25T19:15:00Z")
-    return moment.astimezone(UTC)
+    return _believed(moment, text).astimezone(UTC)
 
 
 def parse_moment(text: str) -> datetime:
@@ -126,6 +136,7 @@ def parse_moment(text: str) -> datetime:
         raise InputError(f"{text!r} is no time; write 2020-07-25 19:15, and UTC behind it if it is not Pacific") from error
     if zone not in ("", "PST", "PDT", "PACIFIC", "UTC", "GMT") or (zone and moment.tzinfo):
         raise InputError(f"{text!r}: the zone must be UTC, Pacific, PDT or PST, or an offset such as -07:00")
+    _believed(moment, text)
     if moment.tzinfo:
         return moment.astimezone(UTC)
     return moment.replace(tzinfo=UTC) if zone in ("UTC", "GMT") else pacific_to_utc(moment, second_pass=zone == "PST")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from podcast import storage
 from podcast.errors import InputError, Refusal
 from podcast.model import Detection, ReviewState, Session
+from podcast.reading import Table
 from podcast.report import Report
 from podcast.reviews import COMPLETED, Consensus, consensus
 from podcast.session_spool import SessionSpool
@@ -43,9 +44,6 @@ def spooled(sessions: Iterable[Session | Refusal], spool: SessionSpool, report: 
     """
     for session in report.accepted(sessions):
         try:
-            storage.join("", f"{session.id}.wav").encode()
-            if "/" in session.id or "\\" in session.id or not session.id:
-                raise InputError("the name holds a slash, or nothing; it cannot name a file")
             parse_session_name(session.id)
             f"{session.round}{session.recording.uri}{session.absolute_time}".encode()
         except (InputError, UnicodeEncodeError) as error:
@@ -129,12 +127,14 @@ class Pseudonyms:
     @classmethod
     def read(cls, uri: str) -> dict[str, str]:
         """A table `annotator,pseudonym`. Raises InputError for another header, or two annotators of one pseudonym."""
-        rows = list(csv.DictReader(io.StringIO(storage.read(uri).decode("utf-8-sig"))))
-        if any(set(row) != {"annotator", "pseudonym"} or not all(row.values()) for row in rows):
-            raise InputError(f"{uri}: expected two columns, annotator and pseudonym, both filled")
-        known = {row["annotator"]: row["pseudonym"] for row in rows}
-        if len(set(known.values())) < len(rows):
-            raise InputError(f"{uri}: an annotator or a pseudonym stands there twice")
+        known: dict[str, str] = {}
+        with storage.open_read(uri) as file:
+            for line in Table(file, uri, ",", ("annotator", "pseudonym")):
+                if line.problem or not all(line.cells.values()):
+                    raise InputError(f"{line.where}: {line.problem or 'expected an annotator and a pseudonym, both filled'}")
+                if line.cells["annotator"] in known or line.cells["pseudonym"] in known.values():
+                    raise InputError(f"{line.where}: this annotator or pseudonym stands there twice")
+                known[line.cells["annotator"]] = line.cells["pseudonym"]
         return known
 
     def write(self, uri: str) -> None:

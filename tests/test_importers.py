@@ -7,7 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from importers import IMPORTERS
 from importers.base import ReadOptions
@@ -109,13 +113,34 @@ class TestPodcastJson:
             ('{"annotations": [{"start_s": 1, "duration_s": 1, "confidence": 65.9}]}', "confidence must lie between 0 and 1"),
             ('{"uri": "OS_13_40_2017_08_25_00__0001.wav", "annotations": []}', "no possible date"),
             ("__import__('os').getcwd()", "not JSON"),
+            ("{[]: 1}", "not JSON"),
+            ("[" * 100_000, "nested too deeply"),
+            ('{"annotations": [{"start_s": 1e400, "duration_s": 1}]}', "annotations[0]: times must be finite"),
+            ('{"annotations": [{"start_s": NaN, "duration_s": 1}]}', "annotations[0]: times must be finite"),
+            ('{"annotations": [{"start_s": true, "duration_s": 1}]}', "annotations[0].start_s: expected a number, not True"),
+            ('{"annotations": [{"start_s": 1' + "0" * 400 + ', "duration_s": 1}]}', "too large a number"),
+            ('{"annotations": [{"start_s": 1' + "0" * 5000 + ', "duration_s": 1}]}', "not JSON"),
+            ('{"annotations": [{"start_s": 0, "duration_s": 1, "confidence": NaN}]}', "confidence must lie between 0 and 1"),
+            ('{"annotations": [{"start_s": 1, "duration_s": 1}], "annotations": []}', "'annotations' comes twice"),
+            ('{"uri": "' + "x" * 201 + '.wav", "annotations": []}', "longer than 200 bytes"),
+            ('{"uri": "a\\u0000b.wav", "annotations": []}', "control character"),
+            ('{"uri": "a\\ud800b.wav", "annotations": []}', "surrogate"),
+            ('{"uri": ".wav", "annotations": []}', "it is empty"),
+            ('{"uri": "OS_12_31_9999_23_59_59__ffff.wav", "annotations": []}', "outside 1900 to 2199"),
+            ('{"annotations": ' + "[" * 500 + "]" * 500 + "}", "annotations[0]: expected an object, not [["),
         ],
     )
     def test_damaged_files_are_refused_and_named(self, tmp_path: Path, content: str, words: str) -> None:
         path = write_json(tmp_path / "bad.json", content)
         found = reason("podcast-json", path)
         assert words in found
-        assert found.count(str(path)) == 1
+        assert found.count(str(path)) == 1 and len(found) < len(str(path)) + 250
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    def test_a_byte_order_mark_does_no_harm(self, tmp_path: Path, encoding: str) -> None:
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps(LOAD), encoding=encoding)
+        assert times(one("podcast-json", path)) == [(24.5, 26.95)]
 
     def test_the_rest_of_a_batch_goes_on(self, tmp_path: Path) -> None:
         write_json(tmp_path / "a.json", "{")
@@ -187,6 +212,25 @@ class TestPredictionsTsv:
         with pytest.raises(InputError, match=r"line 1: columns \['wav_filename'"):
             read("predictions-tsv", path)
 
+    def test_names_that_no_file_can_have_are_refused_one_by_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.tsv"
+        names = ["OS_13_40_2017_08_25_00__0001.wav", "x" * 300, "a\0b.wav", "a\x1bb.wav", "..", "a/b.wav", "good.wav"]
+        path.write_bytes((self.HEAD + "".join(f"{name}\t1\t1\t0.9\n" for name in names)).encode() + b"k\xe9.wav\t1\t1\t0.9\n")
+        found = read("predictions-tsv", path)
+        assert sorted(item.id for item in found if isinstance(item, Session)) == ["b", "good"]  # a/b.wav is b.wav in a folder
+        assert sum(isinstance(item, Refusal) for item in found) == 6
+
+    @given(st.lists(st.binary(max_size=40).filter(lambda line: not set(line) & set(b'\r\n"')), max_size=9))
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_every_line_is_in_a_session_or_refused(self, tmp_path: Path, lines: list[bytes]) -> None:
+        path = tmp_path / "p.tsv"
+        good = [b"a.wav\t1\t1\t0.9", b"b.wav\t0\t0\t0"]
+        path.write_bytes(self.HEAD.encode() + b"\n".join([*good, *lines]))
+        found = read("predictions-tsv", path)
+        refused = [item for item in found if isinstance(item, Refusal)]
+        assert {item.id for item in found if isinstance(item, Session)} >= {"a", "b"}
+        assert len(refused) <= sum(map(bool, lines)) <= len(refused) + sum(line.count(b"\t") == 3 for line in lines)
+
     def test_the_real_predictions(self, small_data: Path) -> None:
         found = read("predictions-tsv", small_data / "labels" / "podcast_eval" / "FastAI-ResNet50_R1to12.tsv")
         sessions = [item for item in found if isinstance(item, Session)]
@@ -211,3 +255,29 @@ class TestWavFolder:
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="no such folder"):
             read("wav-folder", tmp_path / "nowhere")
+
+    @pytest.mark.parametrize(
+        ("kind", "subtype", "words"),
+        [("WAV", "IMA_ADPCM", "IMA_ADPCM"), ("MP3", "MPEG_LAYER_III", "MP3"), ("FLAC", "PCM_16", "FLAC")],
+    )
+    def test_other_audio_in_a_wavs_name_is_refused_and_told_how_to_convert(
+        self, tmp_path: Path, kind: str, subtype: str, words: str
+    ) -> None:
+        with (tmp_path / "a.wav").open("wb") as file:
+            soundfile.write(file, np.zeros(48_000, np.float32), 48_000, format=kind, subtype=subtype)
+        found = reason("wav-folder", tmp_path)
+        assert f"holds {words} and not PCM samples" in found and "ffmpeg" in found
+
+    @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+    def test_samples_of_any_width_are_taken(self, tmp_path: Path, subtype: str) -> None:
+        with (tmp_path / "a.wav").open("wb") as file:
+            soundfile.write(file, np.zeros(48_000, np.float32), 48_000, format="WAV", subtype=subtype)
+        assert one("wav-folder", tmp_path).recording.duration_s == 1.0
+
+    def test_the_real_bouts(self, data: Path) -> None:
+        found = read("wav-folder", data / "bouts")
+        assert sorted(Path(item.where).name for item in found if isinstance(item, Refusal)) == [
+            "20181202_25sec.wav",
+            "call-examples.wav",
+        ]
+        assert len(found) == 5

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podcast.errors import InputError
-from podcast.times import format_utc, node_name, pacific_to_utc, parse_session_name, parse_utc
+from podcast.model import SoundEvent
+from podcast.times import format_utc, node_name, pacific_to_utc, parse_moment, parse_session_name, parse_utc
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,13 @@ def test_start_of_a_session_is_its_parents_plus_its_chunks() -> None:
     assert name.start(None) is None
 
 
-@pytest.mark.parametrize("name", ["OS_13_27_2017_08_25_00__0001", "rpi_bush_point_2020_02_30_00_00_00_PST"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("OS_13_27_2017_08_25_00__0001", "rpi_bush_point_2020_02_30_00_00_00_PST", "OS_12_31_9999_23_59_59__ffff"),
+        *("OS_1_1_0000_00_00_00_", "OS_1_1_0001_00_00_00_", "rpi_bush_point_9999_12_31_23_59_59_PST", "9999999999_0001"),
+    ],
+)
 def test_impossible_dates_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=name):
         parse_session_name(name)
@@ -107,3 +114,84 @@ def test_utc_text_round_trips_to_the_millisecond(moment: datetime, offset: int) 
 def test_times_without_a_zone_are_refused() -> None:
     with pytest.raises(InputError, match="time zone"):
         parse_utc("2020-07-25 19:15")
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        # Winter and summer, by hand: the offset is what is behind UTC, whatever the season.
+        ("2020-01-15 12:00-08:00", "2020-01-15 20:00"),
+        ("2020-01-15 12:00-07:00", "2020-01-15 19:00"),
+        ("2020-07-15 12:00-07:00", "2020-07-15 19:00"),
+        ("2020-07-15 12:00-08:00", "2020-07-15 20:00"),
+        ("2020-07-15 12:00+00:00", "2020-07-15 12:00"),
+        ("2020-07-15T12:00:30+05:45", "2020-07-15 06:15:30"),
+        ("2020-01-15 12:00", "2020-01-15 20:00"),
+        ("2020-01-15 12:00 PDT", "2020-01-15 20:00"),
+        ("2020-01-15 12:00 GMT", "2020-01-15 12:00"),
+        # 1 November 2020, 01:30 came twice; 8 March 2020, 02:30 never.
+        ("2020-11-01 01:30", "2020-11-01 08:30"),
+        ("2020-11-01 01:30 Pacific", "2020-11-01 08:30"),
+        ("2020-11-01 01:30 PST", "2020-11-01 09:30"),
+        ("2020-11-01 01:30-07:00", "2020-11-01 08:30"),
+        ("2020-11-01 01:30-08:00", "2020-11-01 09:30"),
+        ("2020-11-01 01:30 UTC", "2020-11-01 01:30"),
+        ("2020-03-08 02:30", "2020-03-08 10:30"),
+        ("2020-03-08 02:30-08:00", "2020-03-08 10:30"),
+        ("2020-03-08 03:30 PST", "2020-03-08 10:30"),
+    ],
+)
+def test_moments_as_people_write_them(text: str, utc: str) -> None:
+    found = parse_moment(text)
+    assert (found, found.utcoffset()) == (datetime.fromisoformat(utc).replace(tzinfo=UTC), timedelta(0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2020-07-15 12:00-08:00 PST", "2020-07-15 12:00Z PDT", "2020-07-15 12:00+00:00 UTC", "2020-07-15 12:00 -08:00 PST"),
+        *(
+            "2020-07-15 12:00 EST",
+            "PST",
+            "0001-01-01 00:00+23:59",
+            "9999-12-31 23:59-12:00",
+            "9999-12-31 23:59",
+            "1899-12-31 12:00",
+        ),
+    ],
+)
+def test_moments_that_contradict_themselves_or_the_calendar_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=text.split()[0].partition("+")[0]):
+        parse_moment(text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1899-12-31T00:00:00Z"])
+def test_utc_at_the_ends_of_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="outside 1900 to 2199"):
+        parse_utc(text)
+
+
+@given(
+    st.text(max_size=30)
+    | st.from_regex(r"OS_\d{1,2}_\d{1,2}_\d{4}_\d\d_\d\d_\d\d__[0-9a-f]{4}|\d{9,10}_[0-9a-f]{4}", fullmatch=True)
+)
+def test_any_name_has_a_start_or_none_or_is_refused(name: str) -> None:
+    for parse in (lambda text: parse_session_name(text).start(61.25), parse_utc, parse_moment):
+        try:
+            found = parse(name)
+        except InputError:
+            continue
+        assert found is None or format_utc(found + timedelta(days=365)).endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        *((0, 1, -1.0, 100.0), (0, 1, float("nan"), 100.0), (0, 1, float("nan"), None), (0, 1, None, float("inf"))),
+        *((0, 1, None, -5.0), (0, 1, 100.0, 100.0), (0, 1, 0.0, 10**400), (0, 10**400), (0, 1e8), (0, float("inf"))),
+        *((float("nan"), 1), (-(10**400), 1), (1, 1), (2, 1)),
+    ],
+)
+def test_what_no_sound_can_be_is_refused(numbers: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match=r"times must be finite|an event must have"):
+        SoundEvent(*numbers)

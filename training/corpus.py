@@ -6,12 +6,12 @@ kept apart, for tests alone.
 
 from __future__ import annotations
 
-import csv
-import io
+from contextlib import closing
 
 from detectors.starter import at_own_rate
 from podcast import audio, storage
-from podcast.errors import InputError
+from podcast.errors import InputError, PodcastError
+from podcast.reading import Table
 from training.loop import Sounds
 from training.sounds import Clip, without_noise
 
@@ -20,24 +20,29 @@ FORBIDDEN = "GPL"
 
 
 def read_manifest(uri: str) -> tuple[Sounds, Sounds]:
-    """The sounds to train on, and backgrounds for tests alone. Raises InputError for a missing column."""
+    """The sounds to train on, and backgrounds for tests alone. Raises InputError naming the line that is wrong: a bad line is an
+    error and not a refusal, since nobody would see from the weights what they have not learned."""
     calls, others, backgrounds, tests = [], [], [], []
-    rows = csv.DictReader(io.StringIO(storage.read(uri).decode("utf-8-sig")), delimiter="\t")
-    if missing := [column for column in COLUMNS if column not in (rows.fieldnames or [])]:
-        raise InputError(f"{uri}, line 1: columns {missing} are missing; expected {list(COLUMNS)}")
-    for row in rows:
-        if row["role"] not in ("positive", "negative"):
-            continue
-        wave = at_own_rate(*audio.read(storage.join(uri.rpartition("/")[0] or ".", row["path"])))
-        clip = Clip(wave, row["session"])
-        if FORBIDDEN in row["licence"]:
-            tests.append(clip)
-        elif row["role"] == "positive":
-            call, noise = without_noise(wave)
-            calls.append(Clip(call, row["session"]))
-            others.append(Clip(noise, row["session"]))
-        elif "humpback" in row["label"]:
-            others += [Clip(wave, row["session"])] * 6
-        else:
-            backgrounds.append(clip)
+    with closing(storage.open_read(uri)) as file:
+        for line in Table(file, uri, "\t", COLUMNS):
+            row = line.cells
+            if line.problem:
+                raise InputError(f"{line.where}: {line.problem}")
+            if row["role"] not in ("positive", "negative"):
+                continue
+            try:
+                wave = at_own_rate(*audio.read(storage.join(uri.rpartition("/")[0] or ".", row["path"])))
+            except PodcastError as error:
+                raise InputError(f"{line.where}: {error}") from error
+            clip = Clip(wave, row["session"])
+            if FORBIDDEN in row["licence"]:
+                tests.append(clip)
+            elif row["role"] == "positive":
+                call, noise = without_noise(wave)
+                calls.append(Clip(call, row["session"]))
+                others.append(Clip(noise, row["session"]))
+            elif "humpback" in row["label"]:
+                others += [Clip(wave, row["session"])] * 6
+            else:
+                backgrounds.append(clip)
     return Sounds(tuple(calls), tuple(others), tuple(backgrounds)), Sounds(backgrounds=tuple(tests))

@@ -21,6 +21,7 @@ from evaluation.scoring import average_precision
 from evaluation.tables import Labelled
 from podcast.audio import Wave
 from podcast.errors import InputError
+from podcast.reading import parse_json
 from podcast.times import parse_session_name
 from training.sounds import Clip
 
@@ -218,7 +219,7 @@ def _resume(
     config = json.dumps({"detector": recipe.name, "start": recipe.start, "frozen": recipe.frozen, **asdict(options)}, indent=1)
     if not (run / CONFIG).exists():
         (run / CONFIG).write_text(config)
-    elif json.loads((run / CONFIG).read_text()) != json.loads(config):
+    elif parse_json((run / CONFIG).read_bytes(), str(run / CONFIG)) != parse_json(config.encode(), str(run / CONFIG)):
         raise InputError(f"{run / CONFIG}: this folder holds a run with other options; name another folder")
     if not (run / STATE).exists():
         return []

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from cli.main import cli
 from labelstudio.labels import LabelConfig
 from labelstudio.sessions import from_task
-from legacy.account import read_account
+from legacy.account import MANIFEST, Account, AccountRound, read_account
 from podcast import storage
 from podcast.errors import InputError
 from podcast.model import ReviewState
@@ -201,3 +201,35 @@ def test_a_field_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "CREDS.yaml").write_text("blobaccount: a\nblobaccountkey: b\n")
     with pytest.raises(InputError, match="getcontainer must be filled in"):
         read_account(str(tmp_path / "CREDS.yaml"))
+
+
+FILLED = "blobaccount: {}\nblobaccountkey: {}\ngetcontainer: p\npostcontainer: a\naudiocontainer: w\nroundinfoconfig: c/r.yaml\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "blobaccountkey: SECRET==: x\n- y",
+        "blobaccountkey: !SECRET== x",
+        "blobaccountkey: 'SECRET==",
+        "a: &a [SECRET==]\nb: *a",
+        "SECRET==",
+        FILLED.format("SECRET==", "name"),  # the two in each other's place
+        FILLED.format("name", "SECRET==").replace("postcontainer: a", "postcontainer: [a"),
+        FILLED.format("evil.example.org/#", "SECRET=="),
+    ],
+)
+def test_no_slip_of_the_pen_prints_a_key(tmp_path: Path, content: str) -> None:
+    (tmp_path / "CREDS.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"CREDS\.yaml") as error:
+        read_account(str(tmp_path / "CREDS.yaml"))
+    assert "SECRET" not in str(error.value) and "evil" not in str(error.value)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"session_id": "a"}', '{"session_id": "a", "sha256": 5}', "\xff"])
+def test_a_damaged_manifest_names_its_line(tmp_path: Path, line: str) -> None:
+    folder = tmp_path / "a-r"
+    folder.mkdir()
+    (folder / MANIFEST).write_bytes(b'{"session_id": "a", "sha256": "b"}\n\n' + line.encode("latin-1") + b"\n")
+    with pytest.raises(InputError, match=f"{MANIFEST}, line 3"):
+        AccountRound(Account(str(tmp_path), "p", "a", "w", "c/r.yaml"), "r")

@@ -162,7 +162,7 @@ def test_a_damaged_playlist_names_the_line(text: str, problem: str) -> None:
 
 
 def test_lengths_are_summed_without_rounding() -> None:
-    text = "#EXTM3U\n" + "#EXTINF:10.005333,\na.ts\n" * 8640
+    text = "#EXTM3U\n" + "".join(f"#EXTINF:10.005333,\nlive{number}.ts\n" for number in range(8640))
     assert sum(length for _, length in parse_playlist(text, "x")) == 8640 * 10_005_333
 
 
@@ -308,6 +308,15 @@ def test_a_folder_without_a_playlist_is_refused_and_the_rest_goes_on(local_archi
     refused = [item for item in found if isinstance(item, Refusal)]
     assert len(found) == 3
     assert [str(FOLDERS[0]) in item.where for item in refused] == [True]
+
+
+def test_a_playlist_that_names_files_elsewhere_is_refused_and_the_rest_goes_on(local_archive: Path, tmp_path: Path) -> None:
+    playlist = local_archive / NODE / "hls" / str(FOLDERS[0]) / "live.m3u8"
+    playlist.write_text(playlist.read_text().replace("live003.ts", f"../{FOLDERS[1]}/live003.ts"))
+    found = list(run(job(Archive(str(local_archive)), tmp_path), LocalEngine(1), Report()))
+    refused = [item for item in found if isinstance(item, Refusal)]
+    assert len(found) == 3
+    assert ["must be the name of a file in this folder" in item.reason for item in refused] == [True]
 
 
 def test_an_archive_that_fails_is_no_hole(served: Archive, tmp_path: Path, s3_proxy: Proxy) -> None:

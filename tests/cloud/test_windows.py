@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from importers.windows import Window, read_windows
 from podcast.errors import InputError
@@ -79,5 +82,39 @@ def test_bouts_as_a_table(tmp_path: Path) -> None:
 
 def test_a_file_that_is_neither(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[1, 2")
-    with pytest.raises(InputError, match="neither JSON nor CSV"):
+    with pytest.raises(InputError, match="not JSON"):
         read_windows(str(tmp_path / "x.json"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"timestamp": "2024-01-01T00:00:00Z", "node": "../up"}', "'../up' is no node's name"),
+        ('{"timestamp": "2024-01-01T00:00:00Z", "node": {"a": 1}}', "is no node's name"),
+        ('{"timestamp": "9999-12-31T23:59:59Z", "node": "rpi_x"}', "outside 1900 to 2199"),
+        ('{"timestamp": 1e400, "node": "rpi_x"}', "no ISO 8601 time"),
+        ('{"attributes": {"timestamp": "2024"}, "relationships": 5}', "names no node"),
+        ('node,start,end\nrpi_x,2024-09-01T10:00:00Z,"2024\n', "line 2: cannot be read"),
+        ("node,start,end\nrpi_x,2024-09-01T10:00:00Z\n", "has 2 cells"),
+    ],
+)
+def test_a_bad_entry_is_refused_and_the_rest_goes_on(tmp_path: Path, content: str, words: str) -> None:
+    good = {"timestamp": "2024-01-01T00:00:00Z", "node": "rpi_good"}
+    if content.startswith("node"):
+        content += "rpi_good,2024-01-01T00:00:00Z,2024-01-01T00:01:00Z\n"
+    else:
+        content = f"[{content}, {json.dumps(good)}]"
+    (tmp_path / "w").write_text(content)
+    windows, refusals = read_windows(str(tmp_path / "w"), margin_s=1.0)
+    assert [window.node for window in windows] == ["rpi_good"]
+    assert len(refusals) == 1 and words in str(refusals[0]) and len(refusals[0].reason) < 200
+
+
+@given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]":,atsrtimep2024-Z\n'), max_size=60).map(str.encode))
+@example(b"[" * 900 + b"]" * 900)
+@example(b'{"a":' * 900 + b"1" + b"}" * 900)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w").write_bytes(content)
+    with suppress(InputError):
+        read_windows(str(tmp_path / "w"))

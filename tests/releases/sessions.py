@@ -53,7 +53,9 @@ def spread(count: int, *reviews: Review, node: str = NODE, every_s: float = 7200
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=12)
-NAMES = st.text(string.ascii_letters + string.digits + "_-.", min_size=1, max_size=20).filter(lambda name: name.strip("."))
+NAMES = st.text(string.ascii_letters + string.digits + "_-.", min_size=1, max_size=20).filter(
+    lambda name: not name.startswith(".")
+)
 MOMENTS = st.integers(0, 2_000_000_000_000).map(lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
 RUNS = st.builds(
     ModelRun, st.text(string.ascii_letters + "-_;% ", min_size=1, max_size=8), st.text(string.ascii_letters + ".;:", max_size=5)

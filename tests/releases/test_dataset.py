@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from importers.base import ReadOptions
 from importers.dataset import read
@@ -174,3 +176,111 @@ def test_a_release_with_a_stray_line_says_so(tmp_path: Path) -> None:
     assert isinstance(good, Session)
     assert isinstance(stray, Refusal)
     assert "reviews.csv, line 3" in stray.where
+
+
+TABLE = "wav_filename\tstart_time_s\tduration_s\n"
+
+
+def test_a_table_brings_what_it_names_and_a_folder_the_rest_too(tmp_path: Path) -> None:
+    for seed, name in enumerate(("named", "other")):
+        write_noise(tmp_path / "old" / "wav" / f"{name}.wav", 10, 1000, seed)
+    (tmp_path / "old" / "train.tsv").write_text(f"{TABLE}named.wav\t1\t2\n")
+    audio = ReadOptions(audio=str(tmp_path / "old" / "wav"))
+    for source, options, expected in (
+        ("old/train.tsv", audio, ["named"]),
+        ("old/train.tsv", ReadOptions(), ["named"]),
+        ("old", ReadOptions(), ["named", "other"]),
+    ):
+        found = [item for item in read(str(tmp_path / source), options) if isinstance(item, Session)]
+        assert [item.id for item in found] == expected
+
+
+def test_a_round_without_a_name_gets_the_folders_or_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "PodCastRound2.1"
+    write_noise(folder / "wav" / "other.wav", 10, 1000)
+    (folder / "train.tsv").write_text(f"{TABLE}a.wav\t1\t2\n")
+    assert {item.round for item in read(str(folder), ANYWHERE) if isinstance(item, Session)} == {"PodCastRound2.1"}
+    monkeypatch.chdir(folder)
+    assert {item.round for item in read(".", ANYWHERE) if isinstance(item, Session)} == {"PodCastRound2.1"}
+    assert {item.round for item in read("train.tsv", ANYWHERE) if isinstance(item, Session)} == {"train"}
+    released_again = released([item for item in read(str(folder), ANYWHERE) if isinstance(item, Session)], tmp_path)
+    written = [row["dataset"] for split in ("train", "dev", "test") for row in rows(released_again / f"{split}.tsv")]
+    assert written == ["PodCastRound2.1"]
+
+
+def test_a_quote_that_is_never_closed_costs_its_session_and_no_other(tmp_path: Path) -> None:
+    lines = [f"{name}.wav\t{start}\t1" for name in "abc" for start in (1, 3)]
+    lines[2] = 'b.wav\t"1\t1'
+    (tmp_path / "train.tsv").write_text(TABLE + "\n".join(lines) + "\n")
+    found = list(read(str(tmp_path), ANYWHERE))
+    boxes = {item.id: len(item.reviews[0].annotations) for item in found if isinstance(item, Session)}
+    assert boxes == {"a": 2, "c": 2}
+    assert ["train.tsv, line 4" in str(item) for item in found if isinstance(item, Refusal)] == [True]
+
+
+@pytest.fixture
+def release_of_three(tmp_path: Path) -> Path:
+    """A release of sessions a, b and c, with a box each."""
+    lines = "\n".join(f"r5 | {name}.wav | 1.5 | 2.45 | orcasound_lab | 2020-07-25 | 12:1{name}:00" for name in "012")
+    return released(sessions(tmp_path / "old", f"{HEAD}\n{lines}"), tmp_path, ReleaseOptions("new", with_audio=False))
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "words"),
+    [
+        (
+            "review_boxes.csv",
+            "1,1,annotator-001,added,1.5",
+            '1,1,"annotator-001,added,1.5',
+            "review_boxes.csv, line 3: cannot be read",
+        ),
+        ("review_boxes.csv", "1,1,annotator-001,added,1.5", "1,1,annotator-001,added,-1.5", "an event must have"),
+        ("review_boxes.csv", "1,1,annotator-001,added,1.5", "1,1,annotator-001,added,1_5", "review_boxes.csv, line 3"),
+        (
+            "review_boxes.csv",
+            "\n1,1,annotator-001,added,1.5",
+            "\n9,1,annotator-001,added,1.5",
+            "1 boxes were submitted, and review_boxes.csv holds 0",
+        ),
+        ("reviews.csv", "1,1,annotator-001,calls", "1,1,annotator-001,cals", "cals"),
+        ("reviews.csv", "1,1,annotator-001,calls", "1,1", "reviews.csv, line 3: has"),
+        ("sessions.csv", "\n1,r5,", "\n1,r5,\xff", "sessions.csv, line 3: is not UTF-8"),
+        ("sessions.csv", "\n1,r5,", "\n1/../../x,r5,", "cannot name a session"),
+    ],
+)
+def test_a_damaged_line_of_a_release_costs_its_session_and_no_other(
+    release_of_three: Path, table: str, old: str, new: str, words: str
+) -> None:
+    path = release_of_three / table
+    content = path.read_text()
+    assert content.count(old) == 1, content
+    path.write_bytes(content.replace(old, new).encode("latin-1"))
+    found = list(read(str(release_of_three), ANYWHERE))
+    whole = [item for item in found if isinstance(item, Session)]
+    assert [(item.id, len(item.reviews[0].annotations)) for item in whole] == [("0", 1), ("2", 1)]
+    assert words in " ".join(str(item) for item in found if isinstance(item, Refusal))
+
+
+def test_the_order_of_a_releases_lines_does_not_matter(release_of_three: Path) -> None:
+    before = list(read(str(release_of_three), ANYWHERE))
+    for name in ("reviews.csv", "review_boxes.csv"):
+        head, *lines = (release_of_three / name).read_text().splitlines()
+        (release_of_three / name).write_text("\n".join([head, *reversed(lines)]) + "\n")
+    assert list(read(str(release_of_three), ANYWHERE)) == before
+
+
+def test_a_release_without_one_of_its_columns_is_refused(release_of_three: Path) -> None:
+    path = release_of_three / "review_boxes.csv"
+    path.write_text(path.read_text().replace("outcome", "became"))
+    with pytest.raises(InputError, match=r"columns \['outcome'\] are missing"):
+        list(read(str(release_of_three), ANYWHERE))
+
+
+@given(st.binary(max_size=80))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_any_bytes_in_a_release_are_refused_or_read(release_of_three: Path, content: bytes) -> None:
+    path = release_of_three / "review_boxes.csv"
+    head = path.read_bytes().splitlines()[0]
+    path.write_bytes(head + b"\n" + content)
+    for item in read(str(release_of_three), ANYWHERE):
+        assert isinstance(item, Session | Refusal)
