@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
+from cli.options import MOST_S, Number
 from detectors import known_detector, load_detector
 from importers.hls import AUDIO_OFFSET_S, PUBLIC_ARCHIVE, REGION, Archive
 from importers.windows import Window, read_windows
@@ -63,7 +64,7 @@ def archive_options(command: Command) -> Command:
             show_default=True,
             help="hls: folder of this machine where an interrupted import is kept.",
         ),
-        click.option("--workers", type=click.IntRange(1), help="hls: processes; else one a core."),
+        click.option("--workers", type=click.IntRange(1, 1024), help="hls: processes; else one a core."),
         click.option("--address", metavar="ADDRESS", help="hls: the Ray cluster to use; else Ray starts one here."),
         click.option(
             "--engine",
@@ -78,7 +79,7 @@ def archive_options(command: Command) -> Command:
         click.option("--session-length", type=click.IntRange(1, 3600), default=60, show_default=True, help="hls: in seconds."),
         click.option(
             "--audio-offset",
-            type=float,
+            type=Number(-MOST_S, MOST_S),
             default=AUDIO_OFFSET_S,
             show_default=True,
             help="hls: seconds from a folder's time to its first sample.",
@@ -86,7 +87,7 @@ def archive_options(command: Command) -> Command:
         click.option("--archive-region", default=REGION, show_default=True, help="hls: region of the archive's bucket."),
         click.option("--archive-endpoint", default="", metavar="URL", help="hls: S3 endpoint of the archive, if not Amazon's."),
         click.option("--archive", default=PUBLIC_ARCHIVE, show_default=True, metavar="URI", help="hls: where the nodes lie."),
-        click.option("--margin", type=click.FloatRange(0), default=0.0, help="hls: seconds before and after each of --windows."),
+        click.option("--margin", type=Number(0, MOST_S), default=0.0, help="hls: seconds before and after each of --windows."),
         click.option("--windows", metavar="URI", help="hls: OrcaHello detections or Orcasound bouts, in place of start and end."),
         click.option("--end", metavar="TIME", help="hls: end of the window."),
         click.option("--start", metavar="TIME", help='hls: "2020-07-25 19:15" is Pacific; add UTC or an offset for others.'),
@@ -160,8 +161,9 @@ def windows_of(node: str, options: ArchiveOptions) -> tuple[list[Window], list[R
             raise InputError("name --start and --end, or --windows, not both")
         windows, refusals = read_windows(options.windows, options.margin)
         chosen = [window for window in windows if node in ("", window.node)]
-        if not chosen and not refusals:
-            raise InputError(f"{options.windows}: names no window at {node or 'any node'}")
+        if not chosen:
+            why = f"; {refusals[0]}" if refusals else ""
+            raise InputError(f"{options.windows}: names no window at {node or 'any node'}{why}")
         return chosen, refusals
     if not (node and options.start and options.end):
         raise InputError("an archive import needs hls://NODE with --start and --end, or --windows")

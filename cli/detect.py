@@ -12,39 +12,46 @@ from pathlib import Path
 
 import click
 
-from cli.output import finish, json_option, progress
+from cli.options import SHARE
+from cli.output import finish, json_option, progress, say
 from detectors import load_detector, use_threads
 from detectors.batch import Journal, Result, recordings, run
 from podcast import storage
 from podcast.dataset_table import DETECTION_COLUMNS
-from podcast.errors import InputError
+from podcast.errors import InputError, Refusal
+from podcast.model import check_id
 from podcast.report import Report
+from podcast.settings import load_settings
 from podcast.times import parse_session_name
+
+OUTPUT = "predictions.tsv"
 
 
 @click.command("detect")
 @click.argument("sources", nargs=-1, required=True, metavar="AUDIO...")
 @click.option(
     "--detector",
-    default="energy",
-    show_default=True,
     metavar="NAME[:WEIGHTS][,OPTION=VALUE]",
-    help="starter, energy or orcahello-v1 (docs/detectors.md).",
+    help="starter, energy or orcahello-v1; else ML_DETECTOR (docs/detectors.md).",
 )
-@click.option("-o", "--output", default="predictions.tsv", show_default=True, metavar="URI", help="A .tsv, or a folder of JSON.")
+@click.option("-o", "--output", metavar="URI", help=f"Table to write.  [default: {OUTPUT}]")
+@click.option("--to", metavar="URI", help="Folder to write to, one JSON a session, in place of the table.")
 @click.option(
     "--threshold", "thresholds", multiple=True, metavar="[NODE=]NUMBER", help="Leave out less confident boxes; also for one node."
 )
 @click.option("--candidates", metavar="URI", help="Write the sessions that reach --high here, most confident first.")
 @click.option("--negatives", metavar="URI", help="Write the sessions in which nothing reaches --low here.")
-@click.option("--high", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Confidence of a candidate.")
-@click.option("--low", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Below it all, a session is negative.")
-@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="Recordings at a time; else one a core.")
+@click.option("--high", type=SHARE, default=0.5, show_default=True, help="Confidence of a candidate.")
+@click.option("--low", type=SHARE, default=0.3, show_default=True, help="Below it all, a session is negative.")
+@click.option(
+    "--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1, help="Recordings at a time; else one a core."
+)
 @json_option
 def detect_command(
     sources: tuple[str, ...],
-    detector: str,
-    output: str,
+    detector: str | None,
+    output: str | None,
+    to: str | None,
     thresholds: tuple[str, ...],
     candidates: str | None,
     negatives: str | None,
@@ -59,18 +66,23 @@ def detect_command(
     """
     threshold_of, report = _thresholds(thresholds), Report()
     report.counts.update(sessions=0, boxes=0, refused=0)
+    table, folder = _places(output, to)
+    place = folder or table
+    detector = detector or load_settings().ml_detector
     use_threads(1)
     loaded = load_detector(detector)
     least = float(getattr(loaded, "threshold", 0.0))
     if negatives and least > low:
         raise InputError(f"--low {low:g}: {detector} reports nothing below {least:g}; give it threshold={low:g}")
     version = str(loaded.model_run)
-    with Journal(_journal_path(output, sources), version) as journal:
+    with Journal(_journal_path(place, sources), version) as journal:
         with progress("Detecting", as_json=as_json) as advance:
-            for refusal in run(loaded, recordings(sources), journal, workers, advance):
+            for refusal in run(loaded, _named(recordings(sources), report), journal, workers, advance):
                 report.refuse(refusal)
-        write = _write_table if output.endswith(".tsv") else _write_folder
-        write(output, _counted(journal.results(), report, threshold_of), version)
+        if next(journal.results(), None) is None and not report.refusals:
+            raise InputError(f"{', '.join(sources)}: there is no WAV")
+        write = _write_folder if folder else _write_table
+        write(place, _counted(journal.results(), report, threshold_of), version)
         if candidates:
             chosen = [(result.highest, result.wav_filename) for result in journal.results() if result.highest >= high]
             _write_list(candidates, ((name, confidence) for confidence, name in sorted(chosen, key=lambda c: (-c[0], c[1]))))
@@ -81,7 +93,17 @@ def detect_command(
             report.counts["confident_negatives"] = len(quiet)
         if not report.refusals:
             journal.delete()
-    finish(report, f"Wrote {output}", as_json=as_json, output=output, model_version=version)
+    finish(report, f"Wrote {place}", as_json=as_json, output=place, model_version=version)
+
+
+def _places(output: str | None, to: str | None) -> tuple[str, str]:
+    """The table to write, or the folder. Raises InputError for both."""
+    if output and to:
+        raise InputError("name -o for a table or --to for a folder, not both")
+    if output and not output.endswith(".tsv"):
+        say("notice: a folder is named by --to now; -o for one goes with the next release", err=True)
+        return "", output
+    return output or OUTPUT, to or ""
 
 
 def _thresholds(texts: Iterable[str]) -> dict[str, float]:
@@ -90,10 +112,22 @@ def _thresholds(texts: Iterable[str]) -> dict[str, float]:
     for text in texts:
         node, _, number = text.rpartition("=")
         try:
-            found[node] = float(number)
-        except ValueError as error:
+            found[node] = SHARE.convert(number, None, None)
+        except click.BadParameter as error:
             raise InputError(f"--threshold {text}: expected a number from 0 to 1, or NODE=NUMBER") from error
     return found
+
+
+def _named(uris: Iterable[str], report: Report) -> Iterator[str]:
+    """The recordings whose names no round would refuse; the others are refused before any work is done."""
+    for uri in uris:
+        try:
+            check_id(storage.stem(uri))
+            parse_session_name(storage.stem(uri))
+        except InputError as error:
+            report.refuse(Refusal(uri, str(error)))
+        else:
+            yield uri
 
 
 def _counted(results: Iterable[Result], report: Report, threshold_of: Mapping[str, float]) -> Iterator[Result]:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from cli.options import MOST_S, SHARE, Number
 from cli.output import json_option, print_json, say
 from cli.servers import submitted_sessions
 from podcast import audio, storage
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="How intervals mark seconds: as the published scorer, or half-open.",
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="For events; seconds need none.")
+@click.option("--threshold", type=SHARE, default=0.5, show_default=True, help="For events; seconds need none.")
 @click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs, to take their lengths from.")
-@click.option("--length", "length_s", type=click.FloatRange(min=0, min_open=True), help="Length of every recording in seconds.")
+@click.option("--length", "length_s", type=Number(0, MOST_S, min_open=True), help="Length of every recording in seconds.")
 @click.option("--plot", metavar="URI", help="Write the precision-recall curves as PNG.")
 @json_option
 def evaluate_command(
@@ -53,7 +54,7 @@ def evaluate_command(
     A recording's length is taken from --audio, --length, a column length_s of TRUTH, or the reach of the predictions.
     """
     # Imported here since scikit-learn takes a second that no other command should wait for.
-    from evaluation.scores import lengths, score
+    from evaluation.scores import guessed, lengths, score
     from evaluation.scoring import Protocol
     from evaluation.tables import read_predictions, read_truth, truth_of_sessions
 
@@ -65,14 +66,21 @@ def evaluate_command(
     if not sources:
         raise InputError("name at least one table of predictions after the truth")
     models = [read_predictions(source) for source in sources]
-    length_of = lengths(truth, models, _known_lengths(truth, audio_folder, length_s))
+    known = _known_lengths(truth, audio_folder, length_s)
+    length_of = lengths(truth, models, known)
+    if unknown := guessed(truth, known):
+        report.warn(
+            f"the lengths of {len(unknown)} of {len(truth)} recordings are guessed from where the predictions end: other seconds "
+            "may be scored than by the published protocol; name --audio or --length"
+        )
     scores = [score(truth, model, length_of, Protocol(protocol), threshold) for model in models]
     if plot:
         from evaluation.plot import plot_curves
 
         plot_curves(scores, plot)
     if as_json:
-        print_json({"protocol": protocol, "threshold": threshold, "models": [_as_dict(s) for s in scores], **report.as_dict()})
+        head = {"protocol": protocol, "threshold": threshold, "guessed_lengths": len(unknown)}
+        print_json({**head, "models": [_as_dict(s) for s in scores], **report.as_dict()})
     else:
         _print(scores, threshold, report)
 
@@ -120,6 +128,8 @@ def _print(scores: Sequence[ModelScores], threshold: float, report: Report) -> N
             say(f"warning: {model.model}: {model.unpredicted} labelled recordings have no prediction and count as 0", err=True)
         if model.unlabelled:
             say(f"warning: {model.model}: {model.unlabelled} predicted recordings have no truth and were left out", err=True)
+    for warning in report.warnings:
+        say(f"warning: {warning}", err=True)
     for refusal in report.refusals:
         say(f"refused: {refusal}", err=True)
 

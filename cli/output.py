@@ -38,7 +38,8 @@ def say(words: str, *, err: bool = False) -> None:
 
 def print_json(value: dict[str, Any]) -> None:
     """One object on one line, without keys."""
-    click.echo(json.dumps(redact_all(value), ensure_ascii=False))
+    # What no text can hold, such as half a letter in a file's name, is escaped as JSON does it.
+    click.echo(json.dumps(redact_all(value), ensure_ascii=False).encode(errors="backslashreplace").decode())
 
 
 def finish(report: Report, words: str, *, as_json: bool, **more: Any) -> None:

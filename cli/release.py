@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cli.options import MOST_S, SHARE, Number
 from cli.output import finish, json_option, print_json, progress, say
 from cli.servers import connect, task_audio
 from importers import dataset
@@ -39,11 +40,11 @@ BROKEN = 1
 @click.option("--previous", metavar="URI", help="The release that this one follows: what was test stays test.")
 @click.option("--audio", metavar="URI", help="Folder with <session id>.wav, where the sessions' own addresses cannot be read.")
 @click.option("--no-audio", is_flag=True, help="Tables and card alone, without WAVs and archive.")
-@click.option("--overlap", type=click.FloatRange(0, 1, min_open=True), default=DEFAULT_OVERLAP, show_default=True,
+@click.option("--overlap", type=Number(0, 1, min_open=True), default=DEFAULT_OVERLAP, show_default=True,
               help="Boxes of two people that overlap this much are one.")  # fmt: skip
-@click.option("--gap", "gap_s", type=click.FloatRange(0), default=DEFAULT_GAP_S, show_default=True,
+@click.option("--gap", "gap_s", type=Number(0, MOST_S), default=DEFAULT_GAP_S, show_default=True,
               help="Seconds at one node that must lie between two splits.")  # fmt: skip
-@click.option("--shares", type=click.FloatRange(0, 1), nargs=3, default=DEFAULT_SHARES, show_default=True,
+@click.option("--shares", type=SHARE, nargs=3, default=DEFAULT_SHARES, show_default=True,
               help="Shares of train, dev and test.")  # fmt: skip
 @click.option("--pseudonyms", metavar="URI", help="NAME.annotators.csv of an earlier release, so that annotators keep theirs.")
 @click.option("--licence", default=DEFAULT_LICENCE, show_default=True, help="Licence of audio and labels, for the data card.")

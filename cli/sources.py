@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from importers import IMPORTERS
+from cli.options import SHARE
+from importers import IMPORTERS, release
 from importers.base import ReadOptions
 from podcast import storage
-from podcast.errors import InputError, Refusal
+from podcast.dataset_table import DatasetTable
+from podcast.errors import InputError, NotFoundError, Refusal
 from podcast.model import Session
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -21,7 +24,7 @@ def source_options(command: Command) -> Command:
     """Add the options that say how a source is read."""
     for option in (
         click.option("--source-guid", default="", help="Hydrophone node, where neither source nor name tells it."),
-        click.option("--threshold", type=click.FloatRange(0, 1), help="Leave out detections of a lower confidence."),
+        click.option("--threshold", type=SHARE, help="Leave out detections of a lower confidence."),
         click.option("--model-version", help="Name of the model, where the source does not say."),
         click.option("--audio", metavar="URI", help="Folder with the WAVs, if they do not lie beside the source."),
         click.option("--from", "source_format", type=click.Choice(sorted(IMPORTERS)), help="Format; else told by SOURCE."),
@@ -46,17 +49,39 @@ def read_source(
 
 
 def _told_format(source: str) -> str:
+    """The format that names and headers tell. Raises InputError where there is none, or where several fit."""
     name = source.lower()
     if name.endswith(".tsv"):
-        return "predictions-tsv"
+        return "predictions-tsv" if _are_predictions(source) else "dataset"
     if name.endswith(".json"):
         if not storage.exists(source):
-            raise InputError(f"{source}: there is no such file")
+            raise NotFoundError(f"{source}: there is no such file")
         return "podcast-json"
-    for suffix, told in ((".json", "podcast-json"), (".wav", "wav-folder")):
-        if next(storage.list_files(source, suffix), None):
-            return told
-    raise InputError(f"{source}: holds neither session JSON nor WAVs; name the format with --from")
+    if release.is_release(source):
+        return "dataset"
+    root = source.rstrip("/") + "/"
+    tables = [uri for uri in storage.list_files(source, ".tsv") if "/" not in uri.removeprefix(root)]
+    has_json, has_wavs = (next(storage.list_files(source, suffix), None) is not None for suffix in (".json", ".wav"))
+    predictions = [uri for uri in tables if _are_predictions(uri)]
+    told = {
+        "dataset": len(tables) > len(predictions),
+        "predictions-tsv": bool(predictions),
+        "podcast-json": has_json,
+        "wav-folder": has_wavs and not has_json and not tables,
+    }
+    fitting = [form for form, fits in told.items() if fits]
+    if fitting == ["predictions-tsv"]:
+        raise InputError(f"{source}: holds predictions; name the table itself ({predictions[0]}), or --from wav-folder")
+    if len(fitting) > 1:
+        raise InputError(f"{source}: could be read as {' or as '.join(fitting)}; say which with --from")
+    if not fitting:
+        raise InputError(f"{source}: holds neither session JSON, nor WAVs, nor a released dataset; name the format with --from")
+    return fitting[0]
+
+
+def _are_predictions(uri: str) -> bool:
+    with closing(storage.open_read(uri)) as file:
+        return DatasetTable(file, uri).are_predictions
 
 
 def document_root_for(folder: str, configured: Path | None) -> Path | None:

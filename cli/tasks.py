@@ -9,6 +9,7 @@ import click
 
 from cli.output import finish, json_option, progress
 from cli.sources import document_root_for, read_source, source_options
+from importers.base import own_name
 from labelstudio.audio import page_address
 from labelstudio.labels import LabelConfig
 from labelstudio.tasks import to_tasks
@@ -32,7 +33,7 @@ def tasks_command(source: str, output: str, round_name: str, as_json: bool, **op
     report = Report()
     report.counts.update(written=0, refused=0)
     root = load_settings().label_studio_local_files_document_root
-    config, name = LabelConfig.load(), round_name or storage.stem(source)
+    config, name = LabelConfig.load(), round_name or own_name(source)
 
     def address(session: Session) -> str:
         uri = session.recording.audio_uri

@@ -13,6 +13,7 @@ from cli.output import json_option, print_json, progress, say
 from cli.servers import submitted_sessions
 from podcast import audio, storage
 from podcast.errors import InputError
+from podcast.reading import parse_json
 from podcast.report import Report
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
-@click.option("--run", "run_folder", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
+@click.option(
+    "--to",
+    "run_folder",
+    required=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run.",
+)
 @click.option("--manifest", metavar="URI", help="Table of call clips and backgrounds: path, role, session, label, licence.")
 @click.option("--truth", metavar="URI", help="Table of a dataset release; its WAVs lie in --audio.")
 @click.option("--round", "round_name", help="Learn from the reviewed sessions of this round; their WAVs lie in --audio.")
@@ -30,13 +38,18 @@ if TYPE_CHECKING:
 @click.option("--hold-out", multiple=True, metavar="SESSION", help="Test on this recording and never learn from it; repeat it.")
 @click.option("--validate", multiple=True, metavar="SESSION", help="Stop and choose the epoch by this recording; repeat it.")
 @click.option(
-    "--from",
-    "start_from",
+    "--start-from",
     metavar="starter|URI|orcahello-v1:URI",
     help="Begin with these weights; they say which network is trained.",
 )
 @click.option("--all-layers", is_flag=True, help="Fine-tune all of orcahello-v1, not only its last stage and its head.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same weights on the same machine.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="The same seed gives the same weights on the same machine.",
+)
 @click.option("--epochs", default=13, show_default=True, type=click.IntRange(1), help="Passes over --steps.")
 @click.option(
     "--steps",
@@ -64,8 +77,8 @@ def train_command(
 ) -> None:
     """Train the network of `starter`, or fine-tune that of `orcahello-v1`. The sounds: --manifest, --truth, --round, --file.
 
-    The same command goes on with a run that was interrupted. Use the result as `--detector starter:RUN/starter.safetensors` or
-    `--detector orcahello-v1:RUN/orcahello-v1.safetensors`.
+    The same command goes on with a run that was interrupted. Use the result as `--detector starter:DIR/starter.safetensors` or
+    `--detector orcahello-v1:DIR/orcahello-v1.safetensors`.
     """
     from detectors import DETECTORS, load_detector, require_torch
 
@@ -94,7 +107,7 @@ def train_command(
     )
     with progress("Training", as_json=as_json, total=epochs) as advance:
         train(recipe, sounds, options, run_folder, progress=lambda *_: advance(1))
-    plot_training(json.loads((run_folder / CURVES).read_text()), str(run_folder / "curves.png"))
+    plot_training(parse_json((run_folder / CURVES).read_bytes(), str(run_folder / CURVES)), str(run_folder / "curves.png"))
     weights = run_folder / recipe.weights_file
     detector = DETECTORS[recipe.name](str(weights))
     held = sounds.split(set(held_out))[1]

@@ -75,6 +75,11 @@ def lengths(truth: Sequence[Labelled], models: Sequence[Predicted], known: Mappi
     return found
 
 
+def guessed(truth: Sequence[Labelled], known: Mapping[str, float]) -> list[str]:
+    """The recordings whose length `lengths` takes from the predictions: where these end, and not the audio."""
+    return [recording.name for recording in truth if not (known.get(recording.name) or recording.length_s)]
+
+
 def score(
     truth: Sequence[Labelled],
     model: Predicted,

@@ -55,7 +55,7 @@ def parse_truth(file: BinaryIO, source: str) -> list[Labelled]:
     for row in _rows(DatasetTable(file, source)):
         name = storage.stem(row.wav_filename)
         if name not in found:
-            hydrophone = row.location or parse_session_name(name).source_guid or "unknown"
+            hydrophone = row.location or _node(name, row.where) or "unknown"
             found[name] = Labelled(name, row.dataset or "all", hydrophone, (), row.length_s), []
         found[name][1].append(Span(row.start_s, row.duration_s))
     if not found:
@@ -93,6 +93,13 @@ def truth_of_sessions(sessions: Iterable[Session | Refusal], report: Report) -> 
     if not found:
         raise InputError("nobody has reviewed a session of this round yet, so there is no truth to score against")
     return found
+
+
+def _node(name: str, where: str) -> str:
+    try:
+        return parse_session_name(name).source_guid
+    except InputError as error:
+        raise InputError(f"{where}, wav_filename: {error}") from error
 
 
 def _rows(table: DatasetTable) -> Iterator[Row]:

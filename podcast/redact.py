@@ -39,7 +39,7 @@ _PATTERNS = tuple(
         r"(?P<kept>)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}",
     )
 )
-_CONTROL = {number: repr(chr(number))[1:-1] for number in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+_CONTROL = {number: repr(chr(number))[1:-1] for number in (*range(32), *range(127, 160), 0x2028, 0x2029, *range(0xD800, 0xE000))}
 _known: set[str] = set()
 
 

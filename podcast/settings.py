@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from podcast import redact
 from podcast.errors import InputError
+
+
+def _server(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:  # what urlsplit and its port raise
+        good = False
+    if url and not good:
+        raise ValueError("expected an address such as http://127.0.0.1:8080")
+    return url
+
+
+def _key(key: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("expected a token of plain letters, digits and signs, without line ends")
+    return key
+
+
+ServerUrl = Annotated[str, AfterValidator(_server)]
+Key = Annotated[str, AfterValidator(_key)]
 
 
 class Settings(BaseSettings):
@@ -17,12 +45,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
 
-    label_studio_url: str = "http://127.0.0.1:8080"
-    label_studio_api_key: str = ""
+    label_studio_url: ServerUrl = "http://127.0.0.1:8080"
+    label_studio_api_key: Key = ""
     label_studio_local_files_document_root: Path | None = Field(
         default=None, description="Label Studio's own setting: the folder below which it serves audio to the page"
     )
-    ml_backend_url: str = ""
+    ml_backend_url: ServerUrl = ""
     ml_detector: str = "energy"
     ml_host: str = "127.0.0.1"
     ml_port: int = Field(default=9090, ge=0, le=65535)
@@ -58,6 +86,8 @@ def load_settings() -> Settings:
     """Read the environment. Raises InputError naming the variable that is wrong."""
     try:
         settings = Settings()
+    except UnicodeDecodeError as error:
+        raise InputError(".env: not UTF-8 text; save it as UTF-8") from error
     except ValidationError as error:
         problems = "; ".join(
             ": ".join([*(str(part).upper() for part in item["loc"][:1]), item["msg"]]) for item in error.errors()

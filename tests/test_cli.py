@@ -59,7 +59,7 @@ def test_commands_in_the_readme_exist() -> None:
     [
         (["tasks", "nowhere.json", "-o", "out.json"], "nowhere.json: there is no such file"),
         (["tasks", "nowhere", "-o", "out.json"], "nowhere: there is no such folder"),
-        (["tasks", ".", "-o", "out.json"], "holds neither session JSON nor WAVs"),
+        (["tasks", ".", "-o", "out.json"], "holds neither session JSON, nor WAVs, nor a released dataset"),
         (["tasks", "gopher://x", "-o", "out.json"], "addresses of this kind cannot be read"),
         (["export", "--to", "out"], "name either --round or --file"),
         (["export", "--to", "out", "--round", "r", "--file", "f"], "name either --round or --file"),
@@ -81,7 +81,32 @@ def test_a_wrong_setting_is_named() -> None:
     assert status == 2 and "ML_CACHE_MAX_ENTRIES" in errors
 
 
-def test_tasks_without_server_or_audio(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("LABEL_STUDIO_URL", url)
+            for url in ("http://[::1", "studio", "ftp://x", "http://a b", "http://x:99999", "http://x:0", "http://")
+        ),
+        *(("ML_BACKEND_URL", url) for url in ("http://[", "x")),
+        *(("LABEL_STUDIO_API_KEY", key) for key in ("k\u00e9y123", "123\nb", "123\x1bb")),
+    ],
+)
+def test_a_setting_that_no_server_can_have_is_named(name: str, value: str) -> None:
+    status, _, errors = run("rounds", **{name: value})
+    assert (status, errors.count("\n")) == (2, 1)
+    assert name in errors and ("KEY" not in name or value.splitlines()[0] not in errors.split(": ", 2)[2])
+
+
+def test_settings_in_another_encoding_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_bytes("ML_DETECTOR=énergie\n".encode("latin-1"))
+    status, _, errors = run("rounds")
+    assert status == 2 and ".env: not UTF-8 text" in errors
+
+
+def test_tasks_without_server_or_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     box = {"start_time_s": 1.0, "duration_s": 2.45, "confidence": 0.9}
     for name, uri in (("a", "https://x/a.wav"), ("b", "wav\\b.wav")):
         Path(f"{name}.json").write_text(json.dumps({"uri": uri, "annotations": [box]}))
@@ -101,3 +126,38 @@ def test_audio_that_label_studio_cannot_serve_is_refused(tmp_path: Path) -> None
         "tasks", tmp_path / "wavs", "-o", tmp_path / "t.json", LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=str(tmp_path / "other")
     )
     assert status == 2 and "must lie in a folder below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT" in errors
+
+
+LABELS = (
+    "dataset\twav_filename\tstart_time_s\tduration_s\tlocation\tdate\tpst_or_master_tape_identifier\nr\ta.wav\t1\t1\tx\ty\tz\n"
+)
+SCORES = "wav_filename\tstart_time_s\tduration_s\tconfidence\na.wav\t0\t1\t0.9\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "source", "told"),
+    [
+        ({"t.tsv": LABELS}, "t.tsv", "annotations"),
+        ({"t.tsv": SCORES}, "t.tsv", "predictions"),
+        ({"train.tsv": LABELS, "wav/a.wav": ""}, ".", "annotations"),
+        ({"a.json": '{"annotations": []}', "a.wav": ""}, ".", "predictions"),
+        ({"t.tsv": LABELS, "a.json": "{}"}, ".", "could be read as dataset or as podcast-json; say which with --from"),
+        ({"t.tsv": SCORES, "a.wav": ""}, ".", "holds predictions; name the table itself"),
+        ({"t.tsv": "a\tb\n"}, "t.tsv", "t.tsv, line 1: columns"),
+        ({"x/t.tsv": LABELS}, ".", "holds neither session JSON, nor WAVs, nor a released dataset"),
+    ],
+)
+def test_a_source_tells_its_format(
+    files: dict[str, str], source: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, content in files.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(content)
+    status, _, errors = run("tasks", source, "-o", "tasks.json", "--audio", tmp_path / "wavs")
+    if status:
+        assert told in errors and errors.count("\n") == 1
+        return
+    (task,) = json.loads(Path("tasks.json").read_text())
+    assert bool(task.get("annotations")) is (told == "annotations")
+    assert bool(task.get("predictions")) is (told == "predictions")

@@ -33,7 +33,7 @@ def recipe_from(spec: str | None, *, all_layers: bool = False) -> Recipe:
         return _orcahello(weights, all_layers=all_layers)
     if all_layers:
         raise InputError(
-            f"--all-layers belongs to --from {orcahello_v1.NAME}:WEIGHTS; {starter.NAME} always learns in all layers"
+            f"--all-layers belongs to --start-from {orcahello_v1.NAME}:WEIGHTS; {starter.NAME} always learns in all layers"
         )
     if not spec:
         return _starter(starter.StarterNet, "")

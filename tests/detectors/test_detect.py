@@ -92,7 +92,7 @@ def test_every_session_is_in_the_table_and_reads_back(folder: Path, use: Callabl
 
 def test_a_folder_of_json_reads_back_alike(folder: Path, use: Callable[[Level], Level]) -> None:
     use(Level())
-    assert detect("wavs", "-o", "p.tsv").exit_code == detect("wavs", "-o", "json").exit_code == 0
+    assert detect("wavs", "-o", "p.tsv").exit_code == detect("wavs", "--to", "json").exit_code == 0
     from_table, from_json = list(sessions("predictions-tsv", "p.tsv")), list(sessions("podcast-json", "json"))
     assert [session.detections for session in from_json] == [session.detections for session in from_table]
     assert [session.recording.source_guid for session in from_json] == [session.recording.source_guid for session in from_table]
@@ -167,3 +167,38 @@ def test_a_low_threshold_that_the_detector_cannot_answer_for_is_refused(folder: 
     result = detect("wavs", "-o", "p.tsv", "--negatives", "no.tsv", "--low", "0.2")
     assert result.exit_code == 2
     assert "reports nothing below 0.5" in result.output
+
+
+def test_the_detector_of_the_settings_is_the_default(
+    folder: Path, use: Callable[[Level], Level], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Level())
+    monkeypatch.setenv("ML_DETECTOR", "level")
+    assert CliRunner().invoke(cli, ["detect", "wavs", "-o", "p.tsv"]).exit_code == 0
+    assert {row["model_version"] for row in rows("p.tsv")} == {"level:1"}
+
+
+def test_one_impossible_name_is_refused_and_the_rest_is_detected(folder: Path, use: Callable[[Level], Level]) -> None:
+    use(Level())
+    audio.write_wav("wavs/OS_13_40_2017_08_25_00__0001.wav", np.zeros((RATE, 1), np.float32), RATE)
+    result = detect("wavs", "-o", "p.tsv", "--threshold", "rpi_bush_point=0.3")
+    assert result.exit_code == 2 and "no possible date" in result.stderr
+    assert len(rows("p.tsv")) == 10
+
+
+def test_a_folder_by_its_old_option_works_with_a_notice(folder: Path, use: Callable[[Level], Level]) -> None:
+    use(Level())
+    assert "notice: a folder is named by --to" in detect("wavs", "-o", "old").stderr
+    assert detect("wavs", "--to", "new").stderr == ""
+    assert [path.read_bytes() for path in sorted(Path("old").iterdir())] == [
+        path.read_bytes() for path in sorted(Path("new").iterdir())
+    ]
+    assert detect("wavs", "--to", "new", "-o", "p.tsv").exit_code == 2
+
+
+@pytest.mark.parametrize("threshold", ["7", "-0.1", "nan", "inf", "rpi_bush_point=2", "x=", "1_0"])
+def test_a_threshold_beyond_confidences_is_refused(folder: Path, use: Callable[[Level], Level], threshold: str) -> None:
+    detector = use(Level())
+    result = detect("wavs", "--threshold", threshold)
+    assert (result.exit_code, detector.calls) == (2, 0)
+    assert "expected a number from 0 to 1" in result.stderr

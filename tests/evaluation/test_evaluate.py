@@ -16,6 +16,7 @@ from evaluation.tables import Labelled, Predicted, parse_predictions, parse_trut
 from podcast.errors import InputError
 from podcast.model import Annotation, Certainty, Outcome, Recording, Review, ReviewState, Session, SoundEvent
 from podcast.report import Report
+from tests.conftest import write_noise
 
 
 def table(*lines: str) -> io.BytesIO:
@@ -157,3 +158,31 @@ def test_a_truth_without_predictions_is_the_users_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "truth.tsv")])
     assert result.exit_code == 2
     assert "predictions" in result.output
+
+
+def test_guessed_lengths_are_said(tmp_path: Path) -> None:
+    for name in "ab":
+        write_noise(tmp_path / f"{name}.wav", 10.0)
+    (tmp_path / "truth.tsv").write_text("wav_filename\tstart_time_s\tduration_s\na.wav\t1\t1\nb.wav\t1\t1\n")
+    (tmp_path / "p.tsv").write_text("wav_filename\tstart_time_s\tduration_s\tconfidence\na.wav\t0\t9\t0.9\nb.wav\t0\t9\t0.9\n")
+    files = [str(tmp_path / "truth.tsv"), str(tmp_path / "p.tsv")]
+    said = CliRunner().invoke(cli, ["evaluate", *files])
+    assert "warning: the lengths of 2 of 2 recordings are guessed" in said.stderr and said.exit_code == 0
+    for more, guessed in (([], 2), (["--audio", str(tmp_path)], 0), (["--length", "10"], 0)):
+        answer = json.loads(CliRunner().invoke(cli, ["evaluate", *files, *more, "--json"]).stdout)
+        assert (answer["guessed_lengths"], len(answer["warnings"])) == (guessed, bool(guessed))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"OS_13_40_2017_08_25_00__0001.wav\t1\t1", "t.tsv, line 2, wav_filename: .* no possible date"),
+        (b"k\xe9.wav\t1\t1", "t.tsv, line 2, is not UTF-8"),
+        (b'"a.wav\t1\t1', "t.tsv, line 2, cannot be read"),
+        (b"a.wav\t1_0\t1", "t.tsv, line 2, start_time_s"),
+        (b"a.wav\t1e400\t1", "t.tsv, line 2, start_time_s"),
+    ],
+)
+def test_damaged_tables_name_the_line(line: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        parse_truth(io.BytesIO(b"wav_filename\tstart_time_s\tduration_s\n" + line + b"\n"), "t.tsv")

@@ -76,8 +76,8 @@ def test_the_command_fine_tunes_and_its_checkpoint_detects(
     (tmp_path / "train.tsv").write_text("wav_filename\tstart_time_s\tduration_s\na_rec.wav\t1\t2\nb_rec.wav\t4\t1\n")
     run = tmp_path / "run"
     arguments = ["train", "--truth", str(tmp_path / "train.tsv"), "--audio", str(tmp_path), "--hold-out", "b_rec"]
-    arguments += ["--run", str(run), "--epochs", "1", "--steps", "1"]
-    result = CliRunner().invoke(cli, [*arguments, "--from", f"orcahello-v1:{published}", "--all-layers"])
+    arguments += ["--to", str(run), "--epochs", "1", "--steps", "1"]
+    result = CliRunner().invoke(cli, [*arguments, "--start-from", f"orcahello-v1:{published}", "--all-layers"])
     assert result.exit_code == 0, result.output
     assert {path.name for path in run.iterdir()} >= {NAME, "config.json", "curves.png", "curves.json", "scores.json", "state.pt"}
     before, after = load_file(published), load_file(run / NAME)
@@ -86,12 +86,12 @@ def test_the_command_fine_tunes_and_its_checkpoint_detects(
     [boxes] = load_detector(f"orcahello-v1:{run / NAME},threshold=0").detect([(tone(7)[:, None], RATE)])
     assert [(box.event.start_s, box.event.end_s) for box in boxes] == [(0.0, 7.0)]
     for spec in ("orcahello-v1", f"starter:{published}", str(published)):
-        refused = CliRunner().invoke(cli, [*arguments, "--from", spec])
+        refused = CliRunner().invoke(cli, [*arguments, "--start-from", spec])
         assert refused.exit_code == 2, refused.output
 
 
 def test_starter_has_no_layers_to_freeze() -> None:
-    with pytest.raises(InputError, match="--all-layers belongs to --from orcahello-v1"):
+    with pytest.raises(InputError, match="--all-layers belongs to --start-from orcahello-v1"):
         recipe_from("starter", all_layers=True)
 
 

@@ -172,7 +172,7 @@ def test_real_calls_come_with_the_recorders_that_a_split_needs(small_data: Path)
 
 def test_the_command_leaves_a_whole_run_folder(tmp_path: Path) -> None:
     source, run = manifest(tmp_path), tmp_path / "run"
-    arguments = ["train", "--manifest", str(source), "--run", str(run), "--epochs", "1", "--steps", "1", "--json"]
+    arguments = ["train", "--manifest", str(source), "--to", str(run), "--epochs", "1", "--steps", "1", "--json"]
     result = CliRunner().invoke(cli, [*arguments, "--hold-out", "tape-b"])
     assert result.exit_code == 0, result.output
     assert {path.name for path in run.iterdir()} >= {WEIGHTS, CONFIG, "curves.png", "curves.json", "scores.json"}
@@ -194,7 +194,7 @@ def test_a_labelled_release_can_be_learned_from(tmp_path: Path) -> None:
         audio.write_wav(str(tmp_path / name), 0.3 * np.tile(call(), 15)[:, None], RATE)
     table = "wav_filename\tstart_time_s\tduration_s\n" + "a_rec.wav\t1\t2\n" + "b_rec.wav\t0\t0\n"
     (tmp_path / "train.tsv").write_text(table)
-    arguments = ["train", "--truth", str(tmp_path / "train.tsv"), "--run", str(tmp_path / "run"), "--epochs", "1", "--steps", "1"]
+    arguments = ["train", "--truth", str(tmp_path / "train.tsv"), "--to", str(tmp_path / "run"), "--epochs", "1", "--steps", "1"]
     missing = CliRunner().invoke(cli, arguments)
     assert missing.exit_code == 2 and "--audio is missing" in missing.output
     result = CliRunner().invoke(cli, [*arguments, "--audio", str(tmp_path), "--hold-out", "b_rec"])

@@ -1,0 +1,25 @@
+"""Kinds of values that options take."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+
+class Number(click.FloatRange):
+    """A finite number in a range: click's own type lets "nan" through every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return found
+
+
+MOST_S = 86_400.0 * 366
+"""A year: no length or distance in seconds is longer."""
+SHARE = Number(0, 1)
+"""A confidence or a share, from 0 to 1."""
