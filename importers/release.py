@@ -90,7 +90,7 @@ def read_splits(source: str) -> dict[str, str]:
 def _table(source: str, name: str, columns: tuple[str, ...]) -> Iterator[Line]:
     uri = storage.join(source, name)
     with closing(storage.open_read(uri)) as file:
-        yield from Table(file, uri, ",", columns)
+        yield from Table(file, uri, ",", columns, multiline=True)  # notes have line ends
 
 
 def _session(source: str, cells: Mapping[str, str], said: list[Line], drawn: list[Line], options: ReadOptions) -> Session:

@@ -126,12 +126,12 @@ class Table:
     """A table with a header, read line by line in memory that does not grow. Bad lines come with a `problem`, none is dropped:
     a quote that is never closed spoils its own line, not those that follow.
 
-    Columns go by name, in any order. Raises InputError naming the file for one without a header, without a column of `needed`,
-    or with two columns of one name.
+    Columns go by name, in any order. A quoted cell may go on over several lines where `multiline` says so. Raises InputError
+    naming the file for one without a header, without a column of `needed`, or with two columns of one name.
     """
 
-    def __init__(self, file: BinaryIO, name: str, delimiter: str, needed: Sequence[str] = ()) -> None:
-        self.name, self._delimiter = name, delimiter
+    def __init__(self, file: BinaryIO, name: str, delimiter: str, needed: Sequence[str] = (), *, multiline: bool = False) -> None:
+        self.name, self._delimiter, self._multiline = name, delimiter, multiline
         encoding = _encoding(file.read(4))
         file.seek(0)
         # Undecodable bytes become letters by which their lines are found.
@@ -170,7 +170,7 @@ class Table:
                 yield text
 
     def _cells(self, text: str) -> tuple[list[str], str]:
-        """The cells of the record that begins with this line, which may go on over the next lines, and why it is none.
+        """The cells of the record that begins with this line, and why it is none.
 
         Only lines with quotes go to the csv module: a quote that is not closed makes it take the rest of the file for one cell.
         """
@@ -179,7 +179,8 @@ class Table:
             return plain.split(self._delimiter), "" if len(text) <= csv.field_size_limit() else "is too long"
         taken: list[str] = []
         try:
-            row = next(csv.reader(chain([text], self._following(taken)), delimiter=self._delimiter, strict=True))
+            lines = chain([text], self._following(taken) if self._multiline else ())
+            row = next(csv.reader(lines, delimiter=self._delimiter, strict=True))
         except csv.Error as error:
             self._waiting.extendleft(reversed(taken))
             bare = [cell.strip('"') for cell in plain.split(self._delimiter)]

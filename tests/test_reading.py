@@ -56,18 +56,19 @@ def test_files_of_others_are_read_in_one_place(path: Path) -> None:
     assert not found or place in AT_HOME, f"{place} parses by hand ({'; '.join(found)}); use podcast/reading.py"
 
 
-def table(content: bytes, delimiter: str = "\t") -> Table:
-    return Table(io.BytesIO(content), "t.tsv", delimiter)
+def table(content: bytes, delimiter: str = "\t", *, multiline: bool = True) -> Table:
+    return Table(io.BytesIO(content), "t.tsv", delimiter, multiline=multiline)
 
 
-def rows(content: bytes) -> list[tuple[int, str, str]]:
-    return [(line.number, line.cells.get("a", ""), line.rule) for line in table(content)]
+def rows(content: bytes, *, multiline: bool = True) -> list[tuple[int, str, str]]:
+    return [(line.number, line.cells.get("a", ""), line.rule) for line in table(content, multiline=multiline)]
 
 
 class TestTable:
-    def test_a_quote_that_is_never_closed_spoils_its_own_line_alone(self) -> None:
+    @pytest.mark.parametrize("multiline", [True, False])
+    def test_a_quote_that_is_never_closed_spoils_its_own_line_alone(self, multiline: bool) -> None:
         lines = "".join(f"{number}.wav\t{number}\n" for number in range(100_000))
-        found = rows(f'a\tb\n"x.wav\t1\n{lines}y.wav\t"2\n'.encode())
+        found = rows(f'a\tb\n"x.wav\t1\n{lines}y.wav\t"2\n'.encode(), multiline=multiline)
         assert [(number, rule) for number, _, rule in found if rule] == [(2, "csv"), (100_003, "csv")]
         assert [name for _, name, _ in found] == ["x.wav", *(f"{number}.wav" for number in range(100_000)), "y.wav"]
 
@@ -75,6 +76,10 @@ class TestTable:
         lines = ["a\tb", '"x ""y""\tz"\t1', '"two', 'lines"\t2', 'p"q\t3', '""\t4']
         found = rows("\n".join(lines).encode())
         assert found == [(2, 'x "y"\tz', ""), (3, "two\nlines", ""), (5, 'p"q', ""), (6, "", "")]
+
+    def test_where_every_record_has_a_line_no_quote_reaches_the_next(self) -> None:
+        found = rows(b'a\tb\nx.wav\t"1\ny.wav\t2\nz"\t3\n', multiline=False)
+        assert found == [(2, "x.wav", "csv"), (3, "y.wav", ""), (4, 'z"', "")]
 
     @pytest.mark.parametrize(
         ("content", "expected"),

@@ -211,10 +211,11 @@ def test_a_round_without_a_name_gets_the_folders_or_the_tables(tmp_path: Path, m
 def test_a_quote_that_is_never_closed_costs_its_session_and_no_other(tmp_path: Path) -> None:
     lines = [f"{name}.wav\t{start}\t1" for name in "abc" for start in (1, 3)]
     lines[2] = 'b.wav\t"1\t1'
+    lines.append('d.wav"\t1\t1')  # in the eyes of the csv module the quote ends here, and the cell is all between
     (tmp_path / "train.tsv").write_text(TABLE + "\n".join(lines) + "\n")
     found = list(read(str(tmp_path), ANYWHERE))
     boxes = {item.id: len(item.reviews[0].annotations) for item in found if isinstance(item, Session)}
-    assert boxes == {"a": 2, "c": 2}
+    assert boxes == {"a": 2, "c": 2, "d": 1}
     assert ["train.tsv, line 4" in str(item) for item in found if isinstance(item, Refusal)] == [True]
 
 
