@@ -35,6 +35,7 @@ from podcast.settings import load_settings
     metavar="latest|ground-truth|all|EMAIL",
     help="Which of several submissions of a session; `all` writes one folder each.",
 )
+@click.option("--audio", metavar="URI", help="Folder with <session id>.wav, where the sessions' own addresses cannot be read.")
 @json_option
 def export_command(
     round_name: str | None,
@@ -43,23 +44,26 @@ def export_command(
     to: str,
     export_format: str,
     annotator: str,
+    audio: str | None,
     as_json: bool,
 ) -> None:
     """Write the completed sessions of a round. The same answers give the same bytes.
 
-    Skipped, unsure and unreviewed sessions are counted and left out.
+    Skipped, unsure and unreviewed sessions are counted and left out. What an earlier export into the folder wrote is replaced,
+    or removed where it is no longer true; files of anybody else are never touched.
     """
     with progress("Exporting", as_json=as_json) as advance:
         wanted = export_format in NEED_PREDICTIONS
-        audio = task_audio(load_settings())
-        sessions, unseen = submitted_sessions(round_name, export_file, project, with_predictions=wanted, audio=audio)
+        opened = task_audio(load_settings(), *filter(None, [audio]))
+        sessions, unseen = submitted_sessions(round_name, export_file, project, with_predictions=wanted, audio=opened)
 
         def counted() -> Iterator[Session | Refusal]:
             for session in sessions:
                 yield session
                 advance(1)
 
-        report = EXPORTERS[export_format](counted(), to, WriteOptions(annotator, audio.open))
+        options = WriteOptions(annotator, opened.open, audio, round_name or "")
+        report = EXPORTERS[export_format](counted(), to, options)
     exported = sum(report.counts[state] for state in ("written", "unsure", "skipped", "unreviewed", "refused"))
     if annotator != "all":
         report.counts["unreviewed"] += max(0, unseen - exported)

@@ -14,7 +14,9 @@ from cli.output import finish, json_option, print_json, progress, say
 from cli.servers import connect, task_audio
 from importers import dataset
 from importers.base import ReadOptions
+from labelstudio.audio import TaskAudio
 from labelstudio.round_out import Round, file_sessions
+from podcast import storage
 from podcast.errors import InputError, Refusal
 from podcast.model import Session
 from podcast.report import Report
@@ -81,7 +83,8 @@ def _make(
     from releases.build import ReleaseOptions, build  # draws pictures: matplotlib is slow to import
 
     settings = load_settings()
-    source = _Source(settings)
+    named = [*filter(None, [given["audio"]]), *(storage.join(dataset.folder_of(uri), "wav") for uri in datasets)]
+    source = _Source(settings, task_audio(settings, *named))
     with progress("Releasing", as_json=as_json) as advance:
 
         def counted() -> Iterator[Session | Refusal]:
@@ -99,10 +102,9 @@ def _make(
 class _Source:
     """Sessions of rounds, export files and old releases, and the address of each one's task."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, audio: TaskAudio) -> None:
         self.descriptions: dict[str, str] = {}
-        self.audio = task_audio(settings)
-        self._settings = settings
+        self.audio, self._settings = audio, settings
         self._addresses: dict[tuple[str, str], str] = {}
 
     def sessions(self, rounds: tuple[str, ...], files: tuple[str, ...], datasets: tuple[str, ...]) -> Iterator[Session | Refusal]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection
-from podcast import storage
+from exporters.folder import Folder
 from podcast.errors import Refusal
 from podcast.model import Annotation, Certainty, Review, Session
 from podcast.report import Report
@@ -15,10 +14,12 @@ from podcast.report import Report
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file `<session id>.txt` a completed session below the folder `to`, empty where people heard no call."""
 
-    def put(folder: str, session: Session, review: Review) -> None:
-        storage.write(storage.join(folder, f"{session.id}.txt"), "".join(lines(review)).encode())
+    with Folder(to, "audacity", options) as target:
 
-    return Selection(sessions, to, options).run(put)
+        def put(folder: str, session: Session, review: Review) -> None:
+            target.add(folder, f"{session.id}.txt", "".join(lines(review)))
+
+        return target.run(sessions, put)
 
 
 def lines(review: Review) -> Iterator[str]:

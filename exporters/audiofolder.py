@@ -1,53 +1,60 @@
-"""Hugging Face AudioFolder: the audio in one folder a split, with a metadata.csv beside it. See docs/formats/audiofolder.md."""
+"""Hugging Face AudioFolder: a folder of WAVs with a metadata.parquet for each split. See docs/formats/audiofolder.md."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from itertools import chain
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
-from exporters.base import WriteOptions
-from exporters.selection import Selection
-from podcast import storage
+from exporters.base import WriteOptions, audio_address
+from exporters.folder import Folder
+from exporters.selection import check_texts, refusal
+from exporters.wav import check_digest, check_length
+from podcast import audio
 from podcast.errors import InputError, Refusal, StorageError
 from podcast.model import Review, Session
 from podcast.report import Report
 from podcast.reviews import COMPLETED, consensus
 from podcast.session_spool import SessionSpool
-from podcast.splits import SPLITS, Unit, assign, unit_of
+from podcast.splits import Unit, assign, unit_of
+from podcast.spool import Spool
 from podcast.times import format_utc
 
-COLUMNS = ("file_name", "session_id", "round", "review_state", "calls", "boxes", "node", "start_utc", "duration_s")
+if TYPE_CHECKING:
+    import pyarrow
+
+FILE = "metadata.parquet"
+BLOCK = 2**20
+ROWS_AT_ONCE = 1000
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
-    """`train`, `dev` and `test` below the folder `to`, each with its WAVs and metadata.csv.
+    """`train`, `dev` and `test` below the folder `to`, each with its WAVs and metadata.parquet.
 
-    The split is that of a first `podcast release` of the same sessions. A session whose audio cannot be read is refused.
+    The split is that of a first `podcast release` of the same sessions. A session whose audio cannot be read, or is not the audio
+    that was labelled, is refused.
     """
-    with SessionSpool() as spool, ExitStack() as stack:
+    schema = _schema()
+    with Folder(to, "audiofolder", options) as target, SessionSpool() as spool, Spool() as rows:
         given, splits = _kept(sessions, spool)
-        tables: dict[str, Callable[[Iterable[str]], object]] = {}
 
         def put(folder: str, session: Session, review: Review) -> None:
-            place = storage.join(folder, splits[session.id])
-            cells = row(session, review)
-            _copy(options, session, storage.join(place, cells[0]))
-            for split in SPLITS:  # a split without sessions has an empty table
-                uri = storage.join(folder, split, "metadata.csv")
-                if uri not in tables:
-                    tables[uri] = _metadata(stack, uri)
-            tables[storage.join(place, "metadata.csv")](cells)
+            place = f"{folder}/{splits[session.id]}" if folder else splits[session.id]
+            duration_s, digest = _examined(session, review, options)
+            target.add_made(place, f"{session.id}.wav", partial(_content, session, options, digest), digest)
+            rows.add(place, session.id, row(session, review, duration_s))
 
-        return Selection(given, to, options).run(put)
+        def tables() -> None:
+            for place in [group for group, _ in rows.groups()]:
+                target.add_made(place, FILE, partial(_parquet, rows, place, schema))
+
+        return target.run(given, put, tables)
 
 
-def row(session: Session, review: Review) -> list[str]:
-    """One session. `boxes` is JSON: a CSV cell holds no list, and `json.loads` reads it everywhere."""
+def row(session: Session, review: Review, duration_s: float) -> dict[str, Any]:
+    """One session, by column."""
     boxes = [
         {
             "start_s": item.event.start_s,
@@ -61,17 +68,44 @@ def row(session: Session, review: Review) -> list[str]:
         for item in review.annotations
     ]
     recording = session.recording
-    return [
-        f"{session.id}.wav",
-        session.id,
-        session.round,
-        str(review.state),
-        str(len(boxes)),
-        json.dumps(boxes, ensure_ascii=False),
-        recording.source_guid,
-        format_utc(recording.start),
-        "" if recording.duration_s is None else str(recording.duration_s),
-    ]
+    return {
+        "file_name": f"{session.id}.wav",
+        "session_id": session.id,
+        "round": session.round,
+        "review_state": str(review.state),
+        "calls": len(boxes),
+        "boxes": boxes,
+        "node": recording.source_guid,
+        "start_utc": format_utc(recording.start),
+        "duration_s": duration_s,
+    }
+
+
+def _schema() -> pyarrow.Schema:
+    """Types of the columns, the same for every split whatever is in it. Raises InputError where pyarrow is not installed."""
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise InputError("audiofolder needs pyarrow: install orcasound-podcast[audiofolder]") from error
+    hz, text = pa.float64(), pa.string()
+    box = {"start_s": hz, "end_s": hz, "low_hz": hz, "high_hz": hz, "label": text, "call_type": text, "certainty": text}
+    columns = dict.fromkeys(("file_name", "session_id", "round", "review_state"), text)
+    columns |= {"calls": pa.int64(), "boxes": pa.list_(pa.struct(list(box.items()))), "node": text, "start_utc": text}
+    return pa.schema([*columns.items(), ("duration_s", pa.float64())])
+
+
+def _parquet(rows: Spool, place: str, schema: pyarrow.Schema) -> Iterator[bytes]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with tempfile.TemporaryFile() as file:
+        with parquet.ParquetWriter(file, schema) as writer:
+            values = rows.group(place)
+            while some := list(islice(values, ROWS_AT_ONCE)):
+                writer.write_table(pa.Table.from_pylist(some, schema))
+        file.seek(0)
+        while block := file.read(BLOCK):
+            yield block
 
 
 def _kept(sessions: Iterable[Session | Refusal], spool: SessionSpool) -> tuple[Iterator[Session | Refusal], dict[str, str]]:
@@ -81,27 +115,37 @@ def _kept(sessions: Iterable[Session | Refusal], spool: SessionSpool) -> tuple[I
     for session in sessions:
         if isinstance(session, Refusal):
             others.append(session)
-        elif spool.add(session):
+            continue
+        try:
+            check_texts(session)
             said = consensus(session)
-            units[session.id] = unit_of(session, usable=said.state in COMPLETED, calls=len(said.boxes))
+            unit = unit_of(session, usable=said.state in COMPLETED, calls=len(said.boxes))
+        except InputError as error:
+            others.append(refusal(session, error))
+            continue
+        if spool.add(session):
+            units[session.id] = unit
         else:
-            others.append(Refusal(f"session {session.id}", "a second task of this session; the first was taken"))
+            others.append(refusal(session, InputError("a second task of this session; the first was taken")))
     ordered = (session for same in spool.by_id() for session in same)
     return chain(others, ordered), assign(list(units.values()), {})
 
 
-def _metadata(stack: ExitStack, uri: str) -> Callable[[Iterable[str]], object]:
-    text = io.TextIOWrapper(stack.enter_context(storage.open_write(uri)), "utf-8", newline="")
-    stack.callback(text.detach)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    return writer.writerow
-
-
-def _copy(options: WriteOptions, session: Session, to: str) -> None:
+def _examined(session: Session, review: Review, options: WriteOptions) -> tuple[float, str]:
+    """Length in seconds and sha256 of the session's WAV."""
+    source = audio_address(session, options.audio)
     try:
-        file = options.open_audio(session.recording.audio_uri)
-    except (InputError, StorageError) as error:
-        raise InputError(f"its audio cannot be copied: {error}") from error
-    with file, storage.open_write(to) as copy:
-        shutil.copyfileobj(file, copy, 2**20)
+        with options.open(session) as file:
+            last_box_s = max((item.event.end_s for item in review.annotations), default=0.0)
+            duration_s = check_length(file, source, session, last_box_s)
+            return session.recording.duration_s or duration_s, check_digest(audio.sha256(file), source, session)
+    except StorageError as error:
+        raise InputError(f"its audio cannot be read: {error}; name the folder that holds it with --audio") from error
+
+
+def _content(session: Session, options: WriteOptions, digest: str) -> Iterator[bytes]:
+    with options.open(session) as file:
+        if audio.sha256(file) != digest:
+            raise StorageError(f"{audio_address(session, options.audio)} changed while it was exported; export again")
+        while block := file.read(BLOCK):
+            yield block

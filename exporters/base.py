@@ -17,11 +17,23 @@ class WriteOptions:
     """`annotator` chooses among several reviews of a session: `latest`, `ground-truth`, `all`, or one annotator's name.
 
     `open_audio` opens a recording by its `audio_uri`. Of a round that is an address which anybody may have written who may add a
-    task, so only the caller can say what may be read; it raises InputError or StorageError.
+    task, so only the caller can say what may be read; it raises InputError or StorageError. `audio` is a folder with
+    `<session id>.wav`, which then stands for those addresses. `round` is the round that was asked for, if one was.
     """
 
     annotator: str = "latest"
     open_audio: Callable[[str], BinaryIO] = storage.open_read
+    audio: str | None = None
+    round: str = ""
+
+    def open(self, session: Session) -> BinaryIO:
+        """The session's audio as a seekable file. Raises InputError or StorageError if it may not or cannot be read."""
+        return self.open_audio(audio_address(session, self.audio))
+
+
+def audio_address(session: Session, folder: str | None) -> str:
+    """Where the session's audio is: `<session id>.wav` in `folder`, or without one what the session itself says."""
+    return session.recording.audio_uri if folder is None else storage.join(folder, f"{session.id}.wav")
 
 
 Write = Callable[[Iterable[Session | Refusal], str, WriteOptions], Report]

@@ -1,11 +1,11 @@
-"""The Pod.Cast dataset table: one row a box, and one row of zeros for a session without calls."""
+"""The Pod.Cast dataset table: a row a box, and a row of zeros for a session without calls. See docs/formats/dataset-tsv.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection, write_tables
+from exporters.folder import Folder
 from podcast.dataset_table import COLUMNS
 from podcast.errors import Refusal
 from podcast.model import Review, Session
@@ -20,16 +20,17 @@ DATASET = "podcast"
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One table `annotations.tsv` below the folder `to`, sessions in order of their names."""
-    selection = Selection(sessions, to, options)
-    with Spool() as spool:
+    with Folder(to, "dataset-tsv", options) as target, Spool() as spool:
+        untimed: set[str] = set()
 
         def put(folder: str, session: Session, review: Review) -> None:
             if session.recording.start is None and parse_session_name(session.id).parent_start:
-                selection.report.warn("some sessions were imported without audio, so their own start is unknown: date is empty")
+                untimed.add(session.id)
             spool.add(folder, session.id, list(rows(session, review)))
 
-        report = selection.run(put)
-        write_tables(spool, FILE, COLUMNS, "\t")
+        report = target.run(sessions, put, lambda: target.add_tables(spool, FILE, COLUMNS, "\t"))
+    if untimed:
+        report.warn(f"{len(untimed)} sessions were imported without audio, so their own start is unknown: date is empty")
     return report
 
 

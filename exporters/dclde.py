@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection, write_tables
-from podcast.errors import InputError, Refusal
+from exporters.folder import Folder
+from podcast import audio
+from podcast.errors import InputError, Refusal, StorageError
 from podcast.model import Annotation, Certainty, Review, Session
 from podcast.report import Report
 from podcast.spool import Spool
@@ -32,29 +33,36 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
 
     A session whose start (or, without calls, length) is unknown is refused: UTC and FileEndSec may not be left out.
     """
-    with Spool() as spool:
+    with Folder(to, "dclde", options) as target, Spool() as spool:
 
         def put(folder: str, session: Session, review: Review) -> None:
-            spool.add(folder, session.id, list(rows(session, review)))
+            spool.add(folder, session.id, list(rows(session, review, options)))
 
-        report = Selection(sessions, to, options).run(put)
-        write_tables(spool, FILE, COLUMNS, ",")
-    return report
+        return target.run(sessions, put, lambda: target.add_tables(spool, FILE, COLUMNS, ","))
 
 
-def rows(session: Session, review: Review) -> Iterator[tuple[str, ...]]:
+def rows(session: Session, review: Review, options: WriteOptions) -> Iterator[tuple[str, ...]]:
     """The rows of one review. Raises InputError for a session that the format cannot hold."""
-    start, length_s = session.recording.start, session.recording.duration_s
+    start = session.recording.start
     if start is None:
         raise InputError("its start is unknown, and DCLDE demands UTC")
     if not review.annotations:
-        if not length_s:
-            raise InputError("its length is unknown, and DCLDE demands FileEndSec of a file without calls")
+        length_s = _length_s(session, options)
         yield _row(session, "NA", "NA", 0.0, length_s, format_utc(start), "AB", "0", "NA", "NA", "File")
     for item in review.annotations:
         utc = format_utc(start + timedelta(milliseconds=round(item.event.start_s * 1000)))
         low, high = ("NA" if hz is None else str(hz) for hz in (item.event.low_hz, item.event.high_hz))
         yield _row(session, low, high, item.event.start_s, item.event.end_s, utc, *_species(item), "Call")
+
+
+def _length_s(session: Session, options: WriteOptions) -> float:
+    if session.recording.duration_s:
+        return session.recording.duration_s
+    try:
+        with options.open(session) as file:
+            return audio.probe_file(file, session.recording.audio_uri).duration_s
+    except (InputError, StorageError) as error:
+        raise InputError(f"its length is unknown, and DCLDE demands FileEndSec of a file without calls ({error})") from error
 
 
 def _species(item: Annotation) -> tuple[str, str, str, str]:

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection
-from podcast import storage
+from exporters.folder import Folder
 from podcast.errors import InputError, Refusal
 from podcast.model import Annotation, Review, ReviewState, Session
 from podcast.nodes import find_node
@@ -22,11 +21,13 @@ STATES = {ReviewState.CALLS: "Positive", ReviewState.NO_CALLS: "Negative"}
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file `<session id>.json` a completed session below the folder `to`. A session whose start is unknown is refused."""
 
-    def put(folder: str, session: Session, review: Review) -> None:
-        content = json.dumps(as_json(session, review), indent=2, ensure_ascii=False) + "\n"
-        storage.write(storage.join(folder, f"{session.id}.json"), content.encode())
+    with Folder(to, "orcahello", options) as target:
 
-    return Selection(sessions, to, options).run(put)
+        def put(folder: str, session: Session, review: Review) -> None:
+            content = json.dumps(as_json(session, review), indent=2, ensure_ascii=False) + "\n"
+            target.add(folder, f"{session.id}.json", content)
+
+        return target.run(sessions, put)
 
 
 def as_json(session: Session, review: Review) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pod.Cast's submit JSON: one file a session, `<session id>.json`, an empty list where people heard no call."""
+"""Pod.Cast's submit JSON, one file a session, an empty list where people heard no call. See docs/formats/podcast-json.md."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection
-from podcast import storage
+from exporters.folder import Folder
 from podcast.errors import Refusal
 from podcast.model import Review, Session
 from podcast.report import Report
@@ -17,15 +16,17 @@ from podcast.report import Report
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file a completed session below the folder `to`; see `Selection` for what is left out."""
 
-    def put(folder: str, session: Session, review: Review) -> None:
-        storage.write(storage.join(folder, f"{session.id}.json"), as_bytes(session, review))
+    with Folder(to, "podcast-json", options) as target:
 
-    return Selection(sessions, to, options).run(put)
+        def put(folder: str, session: Session, review: Review) -> None:
+            target.add(folder, f"{session.id}.json", as_text(session, review))
+
+        return target.run(sessions, put)
 
 
-def as_bytes(session: Session, review: Review) -> bytes:
+def as_text(session: Session, review: Review) -> str:
     """The submit file itself, on one line as Pod.Cast wrote it."""
-    return (json.dumps(as_json(session, review), ensure_ascii=False) + "\n").encode()
+    return json.dumps(as_json(session, review), ensure_ascii=False) + "\n"
 
 
 def as_json(session: Session, review: Review) -> dict[str, Any]:

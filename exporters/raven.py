@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exporters.base import WriteOptions
-from exporters.selection import Selection
-from podcast import audio, storage
+from exporters.folder import Folder
+from podcast import audio
 from podcast.errors import InputError, Refusal, StorageError
-from podcast.model import Recording, Review, Session
+from podcast.model import Review, Session
 from podcast.report import Report
 
 ARCHIVE_NYQUIST_HZ = 24_000.0
@@ -19,13 +19,26 @@ ARCHIVE_NYQUIST_HZ = 24_000.0
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file `<session id>.selections.txt` a completed session below the folder `to`, a header alone for no call."""
-    selection = Selection(sessions, to, options)
+    deaf: list[str] = []
+    with Folder(to, "raven", options) as target:
 
-    def put(folder: str, session: Session, review: Review) -> None:
-        content = table(review, _nyquist_hz(session.recording, review, options, selection.report))
-        storage.write(storage.join(folder, f"{session.id}.selections.txt"), content)
+        def put(folder: str, session: Session, review: Review) -> None:
+            nyquist_hz = ARCHIVE_NYQUIST_HZ
+            if any(item.event.high_hz is None for item in review.annotations):
+                try:
+                    with options.open(session) as file:
+                        nyquist_hz = audio.probe_file(file, session.recording.audio_uri).sample_rate / 2
+                except (InputError, StorageError) as error:
+                    deaf.append(str(error))
+            target.add(folder, f"{session.id}.selections.txt", table(review, nyquist_hz).decode())
 
-    return selection.run(put)
+        report = target.run(sessions, put)
+    if deaf:
+        report.warn(
+            f"the audio of {len(deaf)} sessions cannot be read here ({deaf[0]}): boxes without frequencies reach to "
+            f"{ARCHIVE_NYQUIST_HZ:g} Hz; name the folder that holds it with --audio"
+        )
+    return report
 
 
 def table(review: Review, nyquist_hz: float) -> bytes:
@@ -50,17 +63,6 @@ def table(review: Review, nyquist_hz: float) -> bytes:
         path = Path(folder) / "table.txt"
         Raven(df=pd.DataFrame(columns), annot_path=path, annot_col="Annotation").to_file(path)
         return path.read_bytes()
-
-
-def _nyquist_hz(recording: Recording, review: Review, options: WriteOptions, report: Report) -> float:
-    if all(item.event.high_hz is not None for item in review.annotations):
-        return ARCHIVE_NYQUIST_HZ
-    try:
-        with options.open_audio(recording.audio_uri) as file:
-            return audio.probe_file(file, recording.audio_uri).sample_rate / 2
-    except (InputError, StorageError):
-        report.warn(f"some audio cannot be read here: boxes without frequencies reach to {ARCHIVE_NYQUIST_HZ:g} Hz")
-        return ARCHIVE_NYQUIST_HZ
 
 
 def _plain(text: str) -> str:

@@ -1,15 +1,12 @@
-"""Which sessions and reviews an export writes, and the sidecar for what its format cannot hold. Shared by the exporters."""
+"""Which sessions and reviews an export writes, and what of them its format cannot hold. Shared by the exporters."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from exporters.base import WriteOptions
-from podcast import storage
 from podcast.errors import InputError, Refusal
 from podcast.model import Certainty, Review, ReviewState, Session
 from podcast.report import Report
@@ -17,9 +14,17 @@ from podcast.reviews import COMPLETED, chosen
 from podcast.spool import Spool
 
 SIDECAR = "sidecar.jsonl"
+MAX_NAME_BYTES = 200
+"""A file's name may have 255 bytes; formats add an ending, storage a few letters while it writes."""
+
+NO_LETTER = "holds half of a surrogate pair, which is no letter"
 
 Put = Callable[[str, Session, Review], str | None]
-"""Writes one review of a session below a folder, or raises InputError; gives the count that it belongs to, if not `written`."""
+"""Takes one review of a session for a folder (empty, or its annotator's name), or raises InputError; gives the count that it
+belongs to, if not `written`."""
+
+Keep = Callable[[str, Iterator[str]], None]
+"""Takes the lines of a folder's sidecar, one a session; there may be none."""
 
 
 class Selection:
@@ -29,13 +34,13 @@ class Selection:
     true negative; the sidecar keeps all that was said of them.
     """
 
-    def __init__(self, sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> None:
+    def __init__(self, sessions: Iterable[Session | Refusal], options: WriteOptions) -> None:
         self.report = Report()
         self.report.counts.update(written=0, no_calls=0, unsure=0, skipped=0, unreviewed=0, refused=0)
-        self._sessions, self._to, self._options = sessions, to, options
+        self._sessions, self._options = sessions, options
 
-    def run(self, put: Put) -> Report:
-        """Give everything that is to be written to `put`, each pair of folder and session once.
+    def run(self, put: Put, keep: Keep) -> Report:
+        """Give everything that is to be written to `put`, each pair of folder and session once, and sidecars to `keep`.
 
         What `put` refuses (InputError) is counted as refused and the rest goes on; any other error ends the export.
         """
@@ -44,52 +49,66 @@ class Selection:
                 reviews = list(chosen(session, self._options.annotator))
                 if not reviews:
                     self.report.counts["unreviewed"] += 1
-                for name, review in reviews:
+                for folder, review in reviews:
                     try:
-                        self._take(session, review, name, put, seen, unheld)
+                        self._take(session, review, folder, put, seen, unheld)
                     except InputError as error:
-                        self.report.refuse(Refusal(f"session {session.id}", str(error)))
-            self._write_sidecars({folder for folder, _ in seen.groups()}, unheld)
+                        self.report.refuse(refusal(session, error))
+            for folder in [name for name, _ in seen.groups()]:
+                count = sum(1 for _ in unheld.group(folder))
+                if count:
+                    self.report.warn(
+                        f"{count} sessions say more than this format holds (uncertain, call types, notes, not sure): "
+                        f"see {f'{folder}/' if folder else ''}{SIDECAR}"
+                    )
+                keep(folder, (f"{json.dumps(row, ensure_ascii=False)}\n" for row in unheld.group(folder)))
         return self.report
 
-    def _take(self, session: Session, review: Review, name: str, put: Put, seen: Spool, unheld: Spool) -> None:
-        folder = storage.join(self._to, name) if name else self._to
-        storage.join(folder, session.id)
+    def _take(self, session: Session, review: Review, folder: str, put: Put, seen: Spool, unheld: Spool) -> None:
+        check_texts(session)
+        if folder or self._options.annotator == "all":
+            check_name(folder)
+        row = _as_dict(session, review)
+        if not is_text(json.dumps(row, ensure_ascii=False)):
+            raise InputError(f"a text of it {NO_LETTER}")
         if not seen.add(folder, session.id):
             raise InputError("a second task of this session; the first was taken")
-        if review.state is not ReviewState.SKIPPED and not _held(review):
-            unheld.add(folder, session.id, _as_dict(session, review))
         if review.state not in COMPLETED:
             self.report.counts[str(review.state)] += 1
-            return
-        self.report.counts[put(folder, session, review) or "written"] += 1
-        self.report.counts["no_calls"] += review.state is ReviewState.NO_CALLS
-
-    def _write_sidecars(self, folders: set[str], unheld: Spool) -> None:
-        for folder, rows in unheld.groups():
-            uri, count = storage.join(folder, SIDECAR), 0
-            with storage.open_write(uri) as file:
-                for count, row in enumerate(rows, 1):  # noqa: B007
-                    file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-            folders.discard(folder)
-            self.report.warn(
-                f"{count} sessions say more than this format holds (uncertain, call types, notes, not sure): see {uri}"
-            )
-        for uri in (storage.join(folder, SIDECAR) for folder in sorted(folders)):
-            if storage.exists(uri):
-                storage.write(uri, b"")
+        else:
+            self.report.counts[put(folder, session, review) or "written"] += 1
+            self.report.counts["no_calls"] += review.state is ReviewState.NO_CALLS
+        if review.state is not ReviewState.SKIPPED and not _held(review):
+            unheld.add(folder, session.id, row)
 
 
-def write_tables(spool: Spool, name: str, columns: Sequence[str], delimiter: str) -> None:
-    """A table `name` in each folder that the spool has rows for: groups are folders, values are lists of rows."""
-    for folder, tables in spool.groups():
-        with storage.open_write(storage.join(folder, name)) as file:
-            text = io.TextIOWrapper(file, "utf-8", newline="")
-            writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-            writer.writerow(columns)
-            for rows in tables:
-                writer.writerows(rows)
-            text.detach()
+def refusal(session: Session, error: InputError) -> Refusal:
+    """The session's refusal, its name on one line."""
+    return Refusal(f"session {session.id if session.id.isprintable() else repr(session.id)}", str(error))
+
+
+def check_texts(session: Session) -> None:
+    """Raise InputError unless the session's name can name a file, and its texts can be written."""
+    check_name(session.id)
+    if not is_text(session.round, session.absolute_time, session.recording.uri, session.recording.source_guid):
+        raise InputError(f"a text of it {NO_LETTER}")
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless a session's or annotator's name can be that of one file on any machine."""
+    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+        raise InputError(f"{name!r} cannot name a file: it is empty, begins with a dot, or holds a slash or a control character")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise InputError(f"its name has {len(name.encode())} bytes, and can name a file with {MAX_NAME_BYTES} at most")
+
+
+def is_text(*texts: str) -> bool:
+    """Whether the texts can be written as UTF-8: half of a surrogate pair cannot."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _held(review: Review) -> bool:

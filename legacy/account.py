@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from exporters.base import WriteOptions
-from exporters.podcast_json import as_bytes
-from exporters.selection import Selection
+from exporters.podcast_json import as_text
+from exporters.selection import SIDECAR, Selection
 from importers.base import ReadOptions
 from importers.podcast_json import Kind, parse, to_session
 from importers.recordings import AudioFolder
@@ -142,15 +142,21 @@ class AccountRound:
         A file is written if there is none, and replaced if it is as this project last saw it. One that was changed by somebody
         else in the meantime is kept, and refused as a conflict, unless it says the same.
         """
-        selection = Selection(sessions, self._annotations, WriteOptions(annotator))
+        selection = Selection(sessions, WriteOptions(annotator))
         selection.report.counts.update(unchanged=0)
-        report = selection.run(self._put)
+        report = selection.run(self._put, self._keep)
         self._write_manifest()
         return report
 
+    def _keep(self, _: str, lines: Iterator[str]) -> None:
+        """The sidecar; the last one is emptied if there is nothing to say any more."""
+        uri, content = storage.join(self._annotations, SIDECAR), "".join(lines).encode()
+        if content or storage.exists(uri):
+            storage.write(uri, content)
+
     def _put(self, _: str, session: Session, review: Review) -> str | None:
         uri = storage.join(self._annotations, f"{session.id}.json")
-        content = as_bytes(session, review)
+        content = as_text(session, review).encode()
         try:
             present = storage.read(uri)
         except NotFoundError:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from exporters.selection import check_texts, refusal
 from podcast import storage
 from podcast.errors import InputError, Refusal
 from podcast.model import Detection, ReviewState, Session
@@ -44,10 +45,10 @@ def spooled(sessions: Iterable[Session | Refusal], spool: SessionSpool, report: 
     """
     for session in report.accepted(sessions):
         try:
+            check_texts(session)
             parse_session_name(session.id)
-            f"{session.round}{session.recording.uri}{session.absolute_time}".encode()
-        except (InputError, UnicodeEncodeError) as error:
-            report.refuse(Refusal(f"session {session.id!r}", str(error)))
+        except InputError as error:
+            report.refuse(refusal(session, error))
             continue
         if spool.add(session):
             yield session

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from podcast.errors import InputError, StorageError
 from podcast.storage.azure import AzureBlobs, is_azure_address, use_account
-from podcast.storage.base import Backend, file_name, join, local_path, scheme, split, stem
+from podcast.storage.base import Backend, file_name, join, local_path, name_below, scheme, split, stem
 from podcast.storage.limits import limited
 from podcast.storage.local import LocalFiles
 from podcast.storage.page import PageStorage
@@ -27,6 +27,7 @@ __all__ = [
     "Backend",
     "PageStorage",
     "backend",
+    "delete",
     "download",
     "exists",
     "fetch",
@@ -36,6 +37,7 @@ __all__ = [
     "list_files",
     "list_folders",
     "local_path",
+    "name_below",
     "open_read",
     "open_write",
     "page_address",
@@ -46,6 +48,7 @@ __all__ = [
     "scheme",
     "split",
     "stem",
+    "tidy",
     "use_account",
     "write",
 ]
@@ -90,20 +93,33 @@ def open_read(uri: str) -> BinaryIO:
     return backend(uri).open_read(uri)
 
 
-def open_write(uri: str) -> AbstractContextManager[BinaryIO]:
-    """A block that writes one file; the file appears whole when the block ends, and not at all after an error."""
-    return backend(uri).open_write(uri)
+def open_write(uri: str, *, private: bool = False) -> AbstractContextManager[BinaryIO]:
+    """A block that writes one file; the file appears whole when the block ends, and not at all after an error.
+
+    A `private` file of this machine can be read by its owner alone; in a cloud the container says who may read.
+    """
+    return backend(uri).open_write(uri, private)
 
 
-def write(uri: str, content: bytes) -> None:
-    """Write one whole file."""
-    with open_write(uri) as file:
+def write(uri: str, content: bytes, *, private: bool = False) -> None:
+    """Write one whole file; for `private` see `open_write`."""
+    with open_write(uri, private=private) as file:
         file.write(content)
 
 
 def replace(uri: str, old: bytes | None, new: bytes) -> bool:
     """Write `new` if the content is still `old` (None: if there is no file yet); False, and nothing changed, otherwise."""
     return backend(uri).replace(uri, old, new)
+
+
+def delete(uri: str) -> None:
+    """Remove one file; nothing happens if there is none."""
+    backend(uri).delete(uri)
+
+
+def tidy(uri: str) -> None:
+    """Remove what writers that were killed have left below a folder; files that are being written stay."""
+    backend(uri).tidy(uri)
 
 
 def list_files(uri: str, suffix: str = "") -> Iterator[str]:

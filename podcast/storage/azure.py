@@ -135,6 +135,15 @@ class AzureBlobs(BlobStore):
                 raise
         return True
 
+    def delete(self, uri: str) -> None:
+        """See `Backend`."""
+        with _named(uri):
+            try:
+                self._blob(uri).delete_blob()
+            except _http_error() as error:
+                if error.error_code != "BlobNotFound":
+                    raise
+
     def _entries(self, uri: str, one_level: bool) -> Iterator[str]:
         place = self.place(uri)
         container = _service(_account_url(uri)).get_container_client(place.container)

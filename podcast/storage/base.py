@@ -20,11 +20,20 @@ class Backend(Protocol):
     def open_read(self, uri: str) -> BinaryIO:
         """The content as a seekable binary file, to be closed by the caller."""
 
-    def open_write(self, uri: str) -> AbstractContextManager[BinaryIO]:
-        """A writer whose content becomes visible when its block ends without an error, and never otherwise."""
+    def open_write(self, uri: str, private: bool = False) -> AbstractContextManager[BinaryIO]:
+        """A writer whose content becomes visible when its block ends without an error, and never otherwise.
+
+        A `private` file of this machine can be read by its owner alone; in a cloud the container says who may read.
+        """
 
     def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:
         """Write `new` if the content is still `old` (None: if there is no file); False, and nothing changed, otherwise."""
+
+    def delete(self, uri: str) -> None:
+        """Remove one file; nothing happens if there is none."""
+
+    def tidy(self, uri: str) -> None:
+        """Remove what writers that were killed have left below a folder; files that are being written stay."""
 
     def list_files(self, uri: str, suffix: str) -> Iterator[str]:
         """URIs of all files below `uri` whose name ends in `suffix`, in a stable order."""
@@ -73,6 +82,12 @@ def file_name(uri: str) -> str:
 def stem(uri: str) -> str:
     """`file_name` without its last suffix."""
     return file_name(uri).rsplit(".", 1)[0]
+
+
+def name_below(uri: str, folder: str) -> str:
+    """The inverse of `join`: the name of a file below `folder`, with slashes, as it is."""
+    name = uri.removeprefix(folder.rstrip("/") + "/")
+    return unquote(name) if scheme(uri) in QUOTED else name
 
 
 def path_of(uri: str) -> Path:

@@ -1,4 +1,4 @@
-"""What S3 and Azure have in common: reading by ranges, whole writes, listing in parallel. Each adds five primitives."""
+"""What S3 and Azure have in common: reading by ranges, whole writes, listing in parallel. Each adds six primitives."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Place:
 
 
 class BlobStore(ABC):
-    """A `Backend` over the five primitives at its end."""
+    """A `Backend` over the six primitives at its end."""
 
     def read(self, uri: str, start: int, length: int | None) -> bytes:
         """See `Backend`; one request."""
@@ -82,7 +82,7 @@ class BlobStore(ABC):
         return cast(BinaryIO, io.BufferedReader(_BlobFile(self, uri, stat), buffer_size=2**16))
 
     @contextmanager
-    def open_write(self, uri: str) -> Iterator[BinaryIO]:
+    def open_write(self, uri: str, private: bool = False) -> Iterator[BinaryIO]:  # noqa: ARG002
         """See `Backend`; both services show an upload only when it is complete."""
         with tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES) as file:
             yield cast(BinaryIO, file)
@@ -97,6 +97,10 @@ class BlobStore(ABC):
         if stat is None or self.get(uri, 0, None, stat.etag) != old:
             return False
         return self._put_if(uri, new, stat.etag)
+
+    def tidy(self, uri: str) -> None:
+        """See `Backend`; an upload that broke off leaves no blob, so only the address is checked."""
+        self.place(uri)
 
     def list_files(self, uri: str, suffix: str) -> Iterator[str]:
         """See `Backend`; the folders directly below are listed in parallel."""
@@ -131,6 +135,10 @@ class BlobStore(ABC):
     @abstractmethod
     def _put_if(self, uri: str, content: bytes, etag: str | None) -> bool:
         """Upload if the version is still `etag` (None: if there is no blob); False otherwise."""
+
+    @abstractmethod
+    def delete(self, uri: str) -> None:
+        """See `Backend`."""
 
     @abstractmethod
     def _entries(self, uri: str, one_level: bool) -> Iterator[str]:

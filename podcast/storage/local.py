@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -32,11 +33,14 @@ class LocalFiles:
             raise InputError(f"{uri!r}: not a path ({error})") from error
 
     @contextmanager
-    def open_write(self, uri: str) -> Iterator[BinaryIO]:
+    def open_write(self, uri: str, private: bool = False) -> Iterator[BinaryIO]:
         path = path_of(uri)
         temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
         try:
             with _create(temporary) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # held by who writes: `tidy` finds those whose writer is gone
+                if private:
+                    temporary.chmod(0o600)
                 yield file
             temporary.replace(path)
         except OSError as error:
@@ -55,6 +59,18 @@ class LocalFiles:
         with self.open_write(uri) as file:
             file.write(new)
         return True
+
+    def delete(self, uri: str) -> None:
+        try:
+            path_of(uri).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{uri}: cannot be removed ({error.strerror})") from error
+
+    def tidy(self, uri: str) -> None:
+        for path in path_of(uri).rglob(".partial-*"):
+            with suppress(OSError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
     def list_files(self, uri: str, suffix: str) -> Iterator[str]:
         root = _folder(uri)

@@ -116,6 +116,12 @@ class S3(BlobStore):
                 raise
         return True
 
+    def delete(self, uri: str) -> None:
+        """See `Backend`; S3 says nothing of a file that is not there."""
+        place = self.place(uri)
+        with _named(uri):
+            self._client().delete_object(Bucket=place.container, Key=place.name)
+
     def _entries(self, uri: str, one_level: bool) -> Iterator[str]:
         place = self.place(uri)
         pages = self._client().get_paginator("list_objects_v2")

@@ -32,10 +32,16 @@ class Web:
     def open_read(self, uri: str) -> BinaryIO:
         return download(uri, max_bytes=self.MAX_BYTES, timeout_s=self.TIMEOUT_S)
 
-    def open_write(self, uri: str) -> AbstractContextManager[BinaryIO]:
+    def open_write(self, uri: str, private: bool = False) -> AbstractContextManager[BinaryIO]:  # noqa: ARG002
+        raise StorageError(f"{uri}: a web address cannot be written to")
+
+    def delete(self, uri: str) -> None:
         raise StorageError(f"{uri}: a web address cannot be written to")
 
     def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:  # noqa: ARG002
+        raise StorageError(f"{uri}: a web address cannot be written to")
+
+    def tidy(self, uri: str) -> None:
         raise StorageError(f"{uri}: a web address cannot be written to")
 
     def list_files(self, uri: str, suffix: str) -> Iterator[str]:  # noqa: ARG002

@@ -149,6 +149,25 @@ def test_a_change_is_never_overwritten_unseen(rig: Rig) -> None:
     assert storage.read(uri) == b"3"
 
 
+def test_a_file_that_is_removed_is_gone_and_twice_does_no_harm(rig: Rig) -> None:
+    uri, other = storage.join(rig.root, *NAME.split("/")), storage.join(rig.root, "calls of J pod", "other.wav")
+    storage.write(uri, b"x")
+    storage.write(other, b"y")
+    storage.delete(uri)
+    storage.delete(uri)
+    assert not storage.exists(uri)
+    assert list(storage.list_files(rig.root)) == [other]
+    assert storage.name_below(other, rig.root) == "calls of J pod/other.wav"
+
+
+def test_what_cannot_be_removed_is_named(rig: Rig) -> None:
+    place = storage.join(rig.root, "folder") if rig.kind == "local" else storage.join(rig.missing, "a")
+    if rig.kind == "local":
+        storage.write(storage.join(place, "a"), b"")
+    with pytest.raises(StorageError, match="folder" if rig.kind == "local" else "no-such"):
+        storage.delete(place)
+
+
 @clouds_only
 def test_two_first_writers_in_the_same_instant(rig: Rig) -> None:
     store, uri = storage.backend(rig.root), storage.join(rig.root, "a.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -9,11 +10,14 @@ import types
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import datasets
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from crowsetta.formats.bbox import AudBBox, Raven
 from crowsetta.formats.seq import AudSeq
 
@@ -135,31 +139,66 @@ def test_dclde(tmp_path: Path) -> None:
     assert set(parsed[1:]) == {pd.Timestamp(START)}
 
 
+def load(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, datasets.Dataset]:
+    """The splits as `datasets` loads them.
+
+    It imports torchcodec even where it only takes paths, and torchcodec needs FFmpeg's libraries on the machine: rows keep their
+    bytes, and soundfile decodes them.
+    """
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    for module in ("torchcodec", "torchcodec.encoders"):
+        monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(AudioEncoder=None))
+    loaded = datasets.load_dataset("audiofolder", data_dir=str(folder), cache_dir=str(cache))
+    return {name: split.cast_column("audio", datasets.Audio(decode=False)) for name, split in loaded.items()}
+
+
+def decoded(row: dict[str, Any]) -> tuple[Any, int]:
+    content = row["audio"]["bytes"] or Path(row["audio"]["path"]).read_bytes()
+    return soundfile.read(io.BytesIO(content), dtype="int16")  # type: ignore[no-any-return]
+
+
 def test_audiofolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = with_audio(
         [*spread(12, review("ann", ReviewState.CALLS, [(1, 2.25)])), boxes_session(), *others()], tmp_path / "in"
     )
     export("audiofolder", sessions, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "again")
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
-    # `datasets` imports torchcodec's encoder even where it only takes paths, and torchcodec needs FFmpeg on the machine.
-    for module in ("torchcodec", "torchcodec.encoders"):
-        monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(AudioEncoder=None))
-    loaded = datasets.load_dataset("audiofolder", data_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    loaded = load(tmp_path / "out", tmp_path / "cache", monkeypatch)
     assert set(loaded) == {"train", "validation", "test"}
-    rows = {
-        row["session_id"]: row for split in loaded.values() for row in split.cast_column("audio", datasets.Audio(decode=False))
-    }
+    rows = {row["session_id"]: row for split in loaded.values() for row in split}
     assert len(rows) == 14  # 12, the full one, the silent one
     full = rows[boxes_session().id]
     given = boxes_session().reviews[0].annotations
-    assert [SoundEvent(b["start_s"], b["end_s"], b["low_hz"], b["high_hz"]) for b in json.loads(full["boxes"])] == [
-        b.event for b in given
-    ]
-    assert full["calls"] == 3
-    assert (rows["bush_point-0000"]["review_state"], json.loads(rows["bush_point-0000"]["boxes"])) == ("no_calls", [])
-    source = (tmp_path / "in" / f"{full['session_id']}.wav").read_bytes()
-    assert (full["audio"]["bytes"] or Path(full["audio"]["path"]).read_bytes()) == source
+    assert [SoundEvent(b["start_s"], b["end_s"], b["low_hz"], b["high_hz"]) for b in full["boxes"]] == [b.event for b in given]
+    assert [(b["label"], b["call_type"], b["certainty"]) for b in full["boxes"]] == [
+        ("Call", "S16", "certain"), ("Call", "", "uncertain"), ("Call", "", "uncertain"),
+    ]  # fmt: skip
+    assert (full["calls"], full["node"], full["start_utc"]) == (3, NODE, "2020-11-01T08:59:55.000Z")
+    silent = rows["bush_point-0000"]
+    assert (silent["review_state"], silent["boxes"], silent["calls"]) == ("no_calls", [], 0)
+    samples, rate = decoded(full)
+    source, source_rate = soundfile.read(tmp_path / "in" / f"{full['session_id']}.wav", dtype="int16")
+    assert (rate, len(samples)) == (source_rate, round(full["duration_s"] * rate))
+    assert np.array_equal(samples, source)
+
+
+def test_an_audiofolder_whose_splits_know_different_things_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of digits alone, no times, nodes, boxes or frequencies in some splits: text would be given other types in each."""
+    said = review("ann", ReviewState.CALLS, [(1, 2)])
+    tapes = [session(f"{60010 + number}", review("ann", ReviewState.NO_CALLS), node="", round="7") for number in range(9)]
+    timed = [replace(item, round="8") for item in spread(1, said)]
+    unmeasured = [replace(item, recording=replace(item.recording, duration_s=None)) for item in tapes[:4]]
+    sessions = with_audio([*unmeasured, *tapes[4:], *timed, boxes_session()], tmp_path / "in")
+    export("audiofolder", sessions, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "again")
+    loaded = load(tmp_path / "out", tmp_path / "cache", monkeypatch)
+    features = [split.features for split in loaded.values()]
+    assert len(features) == 3 and features[0] == features[1] == features[2]
+    assert any(set(split["node"]) == {""} for split in loaded.values())
+    rows = [row for split in loaded.values() for row in split]
+    assert {row["session_id"] for row in rows} == {item.id for item in sessions}
+    assert {(row["node"], row["start_utc"]) for row in rows if row["round"] == "7"} == {("", "")}
+    assert {row["duration_s"] for row in rows if row["session_id"] in {item.id for item in unmeasured}} == {10.0}
 
 
 NUMBER = {"type": "number"}
