@@ -12,6 +12,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from exporters import dataset_tsv
+from exporters.selection import check_name
 from importers import release as released
 from importers.base import ReadOptions
 from podcast import audio, dataset_table, storage
@@ -71,13 +72,16 @@ def build(
     disagreement, with `address_of` round and session id). SHA256SUMS comes last: a release without it is unfinished. Raises
     InputError if a finished release of this name is there, or nothing can be released, or the splits break their rule.
     """
-    if not options.name or storage.file_name(options.name) != options.name:
-        raise InputError(f"--name {options.name!r} must be the name of a folder, without slashes")
+    try:
+        check_name(options.name)
+    except InputError as error:
+        raise InputError(f"--name {options.name!r} must be the name of a folder: {error}") from error
     folder = storage.join(to, options.name)
     if storage.exists(storage.join(folder, CHECKSUMS)):
         raise InputError(f"{folder} is a finished release, and releases never change: choose another --name")
     report = Report()
     report.counts.update(sessions=0, boxes=0, refused=0, **dict.fromkeys((*SPLITS, "left_out"), 0))
+    storage.tidy(folder)
     with SessionSpool() as spool, Spool() as digests:
         kept = spooled(sessions, spool, report)
         first = (Record(session, consensus(session, options.overlap)) for session in kept)
@@ -232,7 +236,8 @@ class _Release:
     def write_look_again(self, uri: str, address_of: Callable[[str, str], str]) -> None:
         """The sessions with the most disagreement, worst first, with their addresses. Names annotators: not for the public."""
         with ExitStack() as stack:
-            _open_table(stack, uri, ("score", "session_id", "round", "annotators", "address"))(
+            columns = ("score", "session_id", "round", "annotators", "address")
+            _open_table(stack, uri, columns, private=True)(
                 (
                     item.score,
                     item.session_id,
@@ -266,9 +271,11 @@ def records_of(source: str, overlap: float) -> Iterator[Record]:
         yield Record(session, consensus(session, overlap))
 
 
-def _open_table(stack: ExitStack, uri: str, columns: Sequence[str]) -> Callable[[Iterable[Sequence[object]]], None]:
+def _open_table(
+    stack: ExitStack, uri: str, columns: Sequence[str], *, private: bool = False
+) -> Callable[[Iterable[Sequence[object]]], None]:
     """A function that appends rows to a new table, whole when the stack closes; tab separated if its name says so."""
-    text = io.TextIOWrapper(stack.enter_context(storage.open_write(uri)), "utf-8", newline="")
+    text = io.TextIOWrapper(stack.enter_context(storage.open_write(uri, private=private)), "utf-8", newline="")
     stack.callback(text.detach)
     writer = csv.writer(text, delimiter="\t" if uri.endswith(".tsv") else ",", lineterminator="\n")
     writer.writerow(columns)

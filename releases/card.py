@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -46,7 +47,8 @@ def card(
         _agreement(measures, names),
         _anchoring(anchoring, names, words.overlap),
         _limits(words, summary),
-        f"## Licence\n\n{words.licence}\n\nPlease name Orcasound, its volunteers and this release, {words.name}.",
+        f"## Licence\n\nUnder {plain(words.licence)}. Please name Orcasound, its volunteers and this release, "
+        f"{plain(words.name)}.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -56,7 +58,8 @@ def _head(words: CardWords, summary: Summary) -> str:
     calls, sessions = sum(summary.split_calls.values()), sum(summary.sessions.values())
     released = summary.state_total(ReviewState.CALLS) + summary.state_total(ReviewState.NO_CALLS)
     return (
-        f"# {words.name}\n\nCalls of orcas on Orcasound's hydrophones, labelled by people: {calls} boxes in {released} sessions "
+        f"# {plain(words.name)}\n\n"
+        f"Calls of orcas on Orcasound's hydrophones, labelled by people: {calls} boxes in {released} sessions "
         f"({_hours(sum(summary.node_seconds.values()))} h) that are ready for training and testing, of {sessions} sessions in "
         f"all{span}."
     )
@@ -74,7 +77,10 @@ def _files(words: CardWords) -> str:
         "deleted box behind them\n"
         "- `agreement.csv`, `anchoring.csv`, `map.png`, `nodes.png`, `hours.png`, `CHANGELOG`, `SHA256SUMS` (check with "
         "`sha256sum -c SHA256SUMS`)\n\n"
-        "Times are seconds from a session's first sample, to the millisecond; moments end in Z and are UTC. Empty means unknown."
+        "Times are seconds from a session's first sample, to the millisecond; moments end in Z and are UTC. Empty means "
+        "unknown.\n\n"
+        "Cells are as people wrote them, and one that begins with `=`, `+`, `-` or `@` is a formula to a spreadsheet: import the "
+        "tables with every column as text and without evaluating formulas; never open them by a double click."
     )
 
 
@@ -110,16 +116,13 @@ def _numbers(summary: Summary) -> str:
 
 
 def _rounds(words: CardWords, summary: Summary) -> str:
-    rows = [
-        [name or "(no name)", count, " ".join(words.rounds.get(name, "").split())]
-        for name, count in sorted(summary.rounds.items())
-    ]
+    rows = [[name or "(no name)", count, words.rounds.get(name, "")] for name, count in sorted(summary.rounds.items())]
     return "## Rounds\n\n" + _table(["round", "sessions", "what volunteers read"], rows)
 
 
 def _labelling(words: CardWords, summary: Summary) -> str:
     several = sum(count for reviewers, count in summary.reviewers.items() if reviewers > 1)
-    models = ", ".join(f"`{name}`" for name in sorted(summary.model_versions)) or "none"
+    models = ", ".join(map(plain, sorted(summary.model_versions))) or "none"
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(summary.outcomes.items())) or "none"
     return (
         "## How it was labelled\n\n"
@@ -194,9 +197,30 @@ def _limits(words: CardWords, summary: Summary) -> str:
     return "## Known limits\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
+def plain(text: object) -> str:
+    """Text from outside (names, descriptions, a licence) as Markdown that shows just these letters, on one line.
+
+    Underscores within a word mean nothing in Markdown and stay, so that names of nodes can be read in the file itself. The dot of
+    an address is written as a character reference, or it would become a link.
+    """
+    line = " ".join(str(text).split())
+    line = re.sub(r"[\\`*\[\]{}#|~!$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
+    for letter, reference in (
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("://", "&#58;//"),
+        ("www.", "www&#46;"),
+        ("@", "&#64;"),
+    ):
+        line = line.replace(letter, reference)
+    return line
+
+
 def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    lines: list[Sequence[object]] = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    lines = [header, *([plain(cell) for cell in row] for row in rows)]
+    lines.insert(1, ["---"] * len(header))
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _hours(seconds: float) -> str:

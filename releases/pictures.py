@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from math import cos, radians
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -14,13 +15,17 @@ from podcast.nodes import Node, find_node
 from releases.summary import Summary
 
 CERTAIN, UNCERTAIN, HOURS = "#0b7285", "#e67700", "#868e96"
+NODES = 40
+"""As many have room in the picture by node: those with the most time."""
+
+NAME_LETTERS = 40
 
 
 def pictures(summary: Summary) -> Iterator[tuple[str, bytes]]:
     """File name and content of every picture."""
-    yield "map.png", _map(summary)
-    yield "nodes.png", _nodes(summary)
-    yield "hours.png", _hours(summary)
+    with rc_context({"text.parse_math": False}):  # a dollar sign in a name is a dollar sign
+        made = [("map.png", _map(summary)), ("nodes.png", _nodes(summary)), ("hours.png", _hours(summary))]
+    yield from made
 
 
 def _map(summary: Summary) -> bytes:
@@ -45,7 +50,7 @@ def _map(summary: Summary) -> bytes:
     axes.set_xticks([-123.2, -122.8, -122.4, -122.0])
     axes.set_aspect(1 / cos(radians(48)))
     axes.grid(alpha=0.3)
-    unplaced = [name or "unknown" for name in sorted(summary.node_seconds) if find_node(name).latitude is None]
+    unplaced = [_name(name) for name in sorted(summary.node_seconds) if find_node(name).latitude is None]
     if unplaced:
         shown = ", ".join(unplaced[:4]) + (f" and {len(unplaced) - 4} more" if len(unplaced) > 4 else "")
         axes.text(0.02, 0.02, f"not on the map: {shown}", transform=axes.transAxes, fontsize=7)
@@ -61,10 +66,11 @@ def _label_places(nodes: list[Node]) -> Iterator[tuple[Node, float]]:
 
 
 def _nodes(summary: Summary) -> bytes:
-    figure = Figure(figsize=(7, 1.8 + 0.35 * len(summary.node_seconds)), layout="constrained")
+    most = [node for node, _ in summary.node_seconds.most_common(NODES)]
+    figure = Figure(figsize=(7, 1.8 + 0.35 * len(most)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    nodes = sorted(summary.node_seconds, key=lambda node: (find_node(node).name, node), reverse=True)
-    names = [find_node(node).name or "unknown" for node in nodes]
+    nodes = sorted(most, key=lambda node: (find_node(node).name, node), reverse=True)
+    names = [_name(node) for node in nodes]
     certain = [summary.node_calls[node, Certainty.CERTAIN] for node in nodes]
     left.barh(names, certain, color=CERTAIN, label="certain")
     uncertain = [summary.node_calls[node, Certainty.UNCERTAIN] for node in nodes]
@@ -84,6 +90,12 @@ def _hours(summary: Summary) -> bytes:
     lower.bar(range(24), [summary.hour_seconds[hour] / 3600 for hour in range(24)], color=HOURS)
     lower.set(ylabel="hours", xlabel="hour of day, Pacific local time", xticks=range(0, 24, 2))
     return _png(figure)
+
+
+def _name(node: str) -> str:
+    """A node's name on one line, short enough for a picture."""
+    name = " ".join((find_node(node).name or node).split())
+    return (name if len(name) <= NAME_LETTERS else f"{name[:NAME_LETTERS]}…") or "unknown"
 
 
 def _calls(summary: Summary, node: str) -> int:

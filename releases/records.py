@@ -144,4 +144,4 @@ class Pseudonyms:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("annotator", "pseudonym"))
         writer.writerows(sorted(self.names.items()))
-        storage.write(uri, text.getvalue().encode())
+        storage.write(uri, text.getvalue().encode(), private=True)
