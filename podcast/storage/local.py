@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -35,21 +36,22 @@ class LocalFiles:
     @contextmanager
     def open_write(self, uri: str, private: bool = False) -> Iterator[BinaryIO]:
         path = path_of(uri)
-        temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
         try:
-            with _create(temporary) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # held by who writes: `tidy` finds those whose writer is gone
-                if private:
-                    temporary.chmod(0o600)
-                yield file
-            temporary.replace(path)
+            file, temporary = _beside(path)
+            with file:
+                try:
+                    if private:
+                        os.fchmod(file.fileno(), 0o600)
+                    yield file
+                    file.flush()
+                    temporary.replace(path)  # before the file is closed, which lets go of its name
+                except BaseException:
+                    temporary.unlink(missing_ok=True)
+                    raise
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
             raise StorageError(f"{uri}: cannot be written ({error.strerror}); nothing was changed there") from error
-        finally:
-            with suppress(OSError):  # gone after the rename; not there at all where its folder is none
-                temporary.unlink()
 
     def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:
         """Two writers of one machine in the same instant are not kept apart: the file system knows no conditional rename."""
@@ -98,10 +100,46 @@ def _folder(uri: str) -> Path:
     return root
 
 
-def _create(path: Path) -> BinaryIO:
-    """A new file; its folder is made only where it is missing, since most writes find it there."""
+def _beside(path: Path) -> tuple[BinaryIO, Path]:
+    """An empty file beside `path`, and its name, which is this writer's alone until the file is closed.
+
+    The name is the same for every writer of `path`, so that what a killed one left is written over by the next. Where that name
+    is in use, another one is taken.
+    """
+    usual = path.with_name(f".partial-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}")
+    if file := _left_behind(usual):
+        return file, usual
+    other = path.with_name(f".partial-{secrets.token_hex(8)}")
+    return _create(other), other
+
+
+def _left_behind(path: Path) -> BinaryIO | None:
+    """The file, empty and held by a lock that ends with this process; None if another process holds it, or owns it."""
     try:
-        return path.open("xb")
+        file = _create(path)
+    except PermissionError:
+        if path.exists():
+            return None
+        raise
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.lstat()):  # else it was renamed in the meantime
+            file.truncate(0)
+            return file
+    except OSError:  # held, renamed, or on a file system without locks
+        pass
+    file.close()
+    return None
+
+
+def _create(path: Path) -> BinaryIO:
+    """A file to write to, there already or not; its folder is made only where it is missing, since most writes find it there."""
+    try:
+        return _open_new(path)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
+        return _open_new(path)
+
+
+def _open_new(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb")
