@@ -14,7 +14,7 @@ from labelstudio.round_out import file_sessions
 from podcast.errors import Refusal
 from tests.fuzz.command_line import run
 from tests.fuzz.counts import boxes_of_only_reviews, boxes_of_tasks, kept_by_format, parsed
-from tests.fuzz.harness import Case, Outcome, Target
+from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target
 from tests.fuzz.mutators import damage_bytes, damage_json, damage_table, to_json, to_table
 from tests.fuzz.seeds import Seeds
 
@@ -69,7 +69,10 @@ def _run_export(kind: str, case: Case, folder: Path, outcome: Outcome) -> None:
         return
     kept = kept_by_format(kind, to) if to.exists() else Counter()
     outcome.kept = Counter({name: kept[name] for name in outcome.brought})
-    outcome.named = sum(printed[state] for state in ("unsure", "skipped", "unreviewed", "refused"))
+    left_out = sum(printed[state] for state in ("unsure", "skipped", "unreviewed", "refused"))
+    if false := [name for name, count in outcome.brought.items() if count and name in kept and not kept[name] and not left_out]:
+        raise BrokenRuleError(f"false no calls: {false} with {outcome.brought[false[0]]} items that are not understood")
+    outcome.named = left_out + len(printed["warnings"])
 
 
 def _run_release(case: Case, folder: Path, outcome: Outcome) -> None:

@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Any
 
 from podcast.errors import PodcastError
+from podcast.redact import redact
 from tests.fuzz.mutators import SECRETS
 
 MOST_SECONDS = 10.0
@@ -100,7 +101,7 @@ def run_case(target: Target, seed: str, number: int, scratch: Path) -> tuple[Cas
             try:
                 target.run(case, scratch, outcome)
             except PodcastError as error:
-                outcome.said.append(str(error))
+                outcome.said.append(redact(str(error)))  # as a command prints it
                 outcome.named = sum(outcome.brought.values()) or 1  # nothing came out, and that was said
         took_s, grew = time.process_time() - began, _peak_bytes() - before
         if took_s > MOST_SECONDS:
