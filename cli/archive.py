@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -19,14 +19,15 @@ from cli.options import MOST_S, Number
 from detectors import known_detector, load_detector
 from importers.hls import AUDIO_OFFSET_S, PUBLIC_ARCHIVE, REGION, Archive
 from importers.windows import Window, read_windows
-from pipeline import engine
-from pipeline.job import Job, run
 from podcast import storage
 from podcast.errors import InputError, Refusal
 from podcast.model import Session
 from podcast.report import Report
-from podcast.settings import Settings
 from podcast.times import parse_moment
+
+if TYPE_CHECKING:
+    from pipeline.engine import Engine
+    from podcast.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 SCHEME = "hls://"
@@ -129,6 +130,8 @@ def archive_sessions(
     advance: Callable[[float], None],
 ) -> Iterator[Session | Refusal]:
     """The sessions of all windows, in order of time. Holes and damage are noted in `notes`."""
+    from pipeline.job import Job, run
+
     windows, refusals = windows_of(node_of(source), options)
     detector = options.detector or settings.ml_detector
     load = None if detector == NO_DETECTOR else partial(load_detector, known_detector(detector))
@@ -170,9 +173,11 @@ def windows_of(node: str, options: ArchiveOptions) -> tuple[list[Window], list[R
     return [Window(node, parse_moment(options.start), parse_moment(options.end))], []
 
 
-def _engine(options: ArchiveOptions) -> engine.Engine:
+def _engine(options: ArchiveOptions) -> Engine:
     if options.engine_name == "local":
-        return engine.LocalEngine(options.workers)
+        from pipeline.engine import LocalEngine
+
+        return LocalEngine(options.workers)
     from pipeline.on_ray import RayEngine
 
     return RayEngine(options.address, options.workers)

@@ -12,7 +12,6 @@ from exporters import EXPORTERS, NEED_PREDICTIONS
 from exporters.base import WriteOptions
 from podcast.errors import Refusal
 from podcast.model import Session
-from podcast.settings import load_settings
 
 
 @click.command("export")
@@ -52,6 +51,8 @@ def export_command(
     Skipped, unsure and unreviewed sessions are counted and left out. What an earlier export into the folder wrote is replaced,
     or removed where it is no longer true; files of anybody else are never touched.
     """
+    from podcast.settings import load_settings
+
     with progress("Exporting", as_json=as_json) as advance:
         wanted = export_format in NEED_PREDICTIONS
         opened = task_audio(load_settings(), *filter(None, [audio]))

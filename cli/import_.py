@@ -20,10 +20,8 @@ from cli.archive import (
 from cli.output import finish, json_option, progress
 from cli.servers import connect, ml_backend_of
 from cli.sources import read_source, source_options
-from labelstudio.round_in import bring_in
 from podcast.report import Report
 from podcast.rounds import find_round
-from podcast.settings import load_settings
 
 presign_option = click.option(
     "--presign/--proxy",
@@ -49,6 +47,9 @@ def import_command(
     SOURCE is a session JSON, a folder of them, a prediction TSV or a folder of WAVs, as a path or URI; or hls://NODE, a
     hydrophone of Orcasound's archive, with --start and --end: then the WAVs are written to the folder --audio.
     """
+    from labelstudio.round_in import bring_in
+    from podcast.settings import load_settings
+
     settings, notes = load_settings(), Report()
     archive, plain = split_options(options)
     if is_archive(source):

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
-from cli.account import account_command
-from cli.demo import demo_command
-from cli.detect import detect_command
-from cli.doctor import doctor_command
-from cli.evaluate import evaluate_command
-from cli.export import export_command
 from cli.group import Podcast
-from cli.import_ import import_command
-from cli.release import release_command
-from cli.rounds import rounds_command
-from cli.serve import serve_command
-from cli.tasks import tasks_command
-from cli.train import train_command
 from podcast import redact
 
+# A command's function is imported when it is called for, since the libraries of all take a second; the words begin its help.
+COMMANDS = {
+    "account": ("cli.account:account_command", "Make every round of a Pod.Cast account a round in Label Studio"),
+    "demo": ("cli.demo:demo_command", "Start Label Studio and the ML backend with a demo round"),
+    "detect": ("cli.detect:detect_command", "Find calls in AUDIO: WAVs, folders and prefixes"),
+    "doctor": ("cli.doctor:doctor_command", "Look at settings, servers and rounds"),
+    "evaluate": ("cli.evaluate:evaluate_command", "Score PREDICTIONS against TRUTH"),
+    "export": ("cli.export:export_command", "Write the completed sessions of a round"),
+    "import": ("cli.import_:import_command", "Bring SOURCE into Label Studio as a round"),
+    "release": ("cli.release:release_command", "Make a dataset release of one or more rounds"),
+    "rounds": ("cli.rounds:rounds_command", "Show every round and how far it is"),
+    "serve": ("cli.serve:serve_command", "Serve the three addresses of the Pod.Cast API of 2019"),
+    "tasks": ("cli.tasks:tasks_command", "Write SOURCE as a task file"),
+    "train": ("cli.train:train_command", "Train the network of `starter`, or fine-tune that of `orcahello-v1`"),
+}
 
-@click.group(cls=Podcast, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(Podcast):
+    """Imports a command when it is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names, known without importing anything."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """One command; None if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `podcast --help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="orcasound-podcast")
 def cli() -> None:
     """Annotation rounds for orca calls: into Label Studio, pre-labelled, and out again."""
-
-
-COMMANDS = (
-    account_command,
-    demo_command,
-    detect_command,
-    doctor_command,
-    evaluate_command,
-    export_command,
-    import_command,
-    release_command,
-    rounds_command,
-    serve_command,
-    tasks_command,
-    train_command,
-)
-for _command in COMMANDS:
-    cli.add_command(_command)
 
 
 def main() -> None:

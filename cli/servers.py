@@ -1,19 +1,24 @@
-"""From settings to the servers and rounds that commands work on."""
+"""From settings to the servers and rounds that commands work on. The client's libraries are imported when one is needed."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-from labelstudio.audio import TaskAudio
-from labelstudio.client import Server
-from labelstudio.round_in import MlBackend
-from labelstudio.round_out import Round, Sessions, file_sessions
 from podcast.errors import InputError
-from podcast.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from labelstudio.audio import TaskAudio
+    from labelstudio.client import Server
+    from labelstudio.round_in import MlBackend
+    from labelstudio.round_out import Sessions
+    from podcast.settings import Settings
 
 
 def connect(settings: Settings) -> Server:
     """Label Studio, with the key of the settings. Raises InputError without one."""
+    from labelstudio.client import Server
+
     return Server(settings.label_studio_url, settings.label_studio_api_key, signing_secret=settings.audio_signing_key)
 
 
@@ -21,11 +26,15 @@ def ml_backend_of(settings: Settings) -> MlBackend | None:
     """The ML backend that rounds are connected to; None if the settings name none."""
     if not settings.ml_backend_url:
         return None
+    from labelstudio.round_in import MlBackend
+
     return MlBackend(settings.ml_backend_url, settings.ml_basic_auth_user, settings.ml_basic_auth_password)
 
 
 def task_audio(settings: Settings, *folders: str) -> TaskAudio:
     """What opens audio by the addresses in tasks, and files below `folders`, which the user named."""
+    from labelstudio.audio import TaskAudio
+
     root, prefixes = settings.label_studio_local_files_document_root, settings.prefixes
     return TaskAudio(root, settings.label_studio_url, partial(connect, settings), folders=folders, prefixes=prefixes)
 
@@ -44,6 +53,9 @@ def submitted_sessions(
     """
     if (round_name is None) == (export_file is None):
         raise InputError("name either --round or --file")
+    from labelstudio.round_out import Round, file_sessions
+    from podcast.settings import load_settings
+
     if export_file is not None:
         return file_sessions(export_file), 0
     found = Round.find(connect(load_settings()), round_name or "", project_id)

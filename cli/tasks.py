@@ -10,13 +10,11 @@ import click
 from cli.output import finish, json_option, progress
 from cli.sources import document_root_for, read_source, source_options
 from importers.base import own_name
-from labelstudio.audio import page_address
 from labelstudio.labels import LabelConfig
 from labelstudio.tasks import to_tasks
 from podcast import storage
 from podcast.model import Session
 from podcast.report import Report
-from podcast.settings import load_settings
 
 
 @click.command("tasks")
@@ -30,6 +28,9 @@ def tasks_command(source: str, output: str, round_name: str, as_json: bool, **op
 
     Without LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, Label Studio's document root is taken to be the folder above the audio.
     """
+    from labelstudio.audio import page_address
+    from podcast.settings import load_settings
+
     report = Report()
     report.counts.update(written=0, refused=0)
     root = load_settings().label_studio_local_files_document_root

@@ -79,8 +79,8 @@ def _files(words: CardWords) -> str:
         "`sha256sum -c SHA256SUMS`)\n\n"
         "Times are seconds from a session's first sample, to the millisecond; moments end in Z and are UTC. Empty means "
         "unknown.\n\n"
-        "Cells are as people wrote them, and one that begins with `=`, `+`, `-` or an at sign is a formula to a spreadsheet: import "
-        "the tables with every column as text and without evaluating formulas; never open them by a double click."
+        "Cells are as people wrote them, and one that begins with `=`, `+`, `-` or an at sign is a formula to a spreadsheet: "
+        "import the tables with every column as text and without evaluating formulas; never open them by a double click."
     )
 
 

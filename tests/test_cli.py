@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from cli.main import cli
+from cli.main import COMMANDS, cli
 from tests.conftest import ROOT, write_noise
 
-COMMANDS = sorted(cli.commands)
 README = (ROOT / "README.md").read_text()
 
 
@@ -22,13 +23,41 @@ def run(*words: object, **env: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def command_of(name: str) -> click.Command:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return command
+
+
+def test_help_lists_every_command_and_its_words() -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    for name, (_, words) in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(words)}$", out, re.MULTILINE), name
+    assert run("expotr", "--help")[0] == 2
+
+
+# None is needed to read what a command takes, and each costs a tenth of a second to two seconds.
+HEAVY = ["torch", "scipy", "sklearn", "pandas", "matplotlib", "label_studio_sdk", "boto3", "azure"]
+HEAVY += ["pydantic_settings", "av", "httpx"]
+
+
+@pytest.mark.parametrize("words", ["--help", "import --help", "export --help", "tasks --help"])
+def test_help_imports_no_heavy_library(words: str) -> None:
+    program = "import sys\nfrom cli.main import cli\ntry:\n    cli()\nfinally:\n    print(*sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program, *words.split()], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "Usage: " in done.stdout
+    assert set(done.stderr.split()).isdisjoint(HEAVY)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_and_is_in_the_readme(name: str) -> None:
     status, out, _ = run(name, "--help")
     assert status == 0
     assert f"`podcast {name}" in README
-    command = cli.commands[name]
+    command = command_of(name)
     assert command.help and command.help[0].isupper()
+    assert " ".join(command.help.split()).startswith(COMMANDS[name][1])
     for option in (item for item in command.params if isinstance(item, click.Option)):
         assert option.help, f"{name} {option.opts} has no help"
         assert option.opts[-1] in out
@@ -45,7 +74,7 @@ def test_the_contract_s_options_are_there() -> None:
         "doctor": [],
     }
     for name, options in contract.items():
-        known = {word for item in cli.commands[name].params for word in item.opts}
+        known = {word for item in command_of(name).params for word in item.opts}
         assert known.issuperset(options), (name, known)
 
 
