@@ -16,7 +16,7 @@ import numpy.typing as npt
 import soundfile
 
 from podcast import storage
-from podcast.errors import InputError, PodcastError
+from podcast.errors import InputError, PodcastError, StorageError
 
 Samples = npt.NDArray[np.float32]
 Wave = npt.NDArray[np.float32]
@@ -155,7 +155,7 @@ def samples_of(file: BinaryIO, name: str, max_samples: int | None = None) -> int
 @contextmanager
 def _open(file: BinaryIO, name: str, max_samples: int | None = None) -> Iterator[soundfile.SoundFile]:
     """The open file as libsndfile sees it, left at its beginning. Raises what reading the file raised."""
-    source, limit = _Source(file), max_samples or _most_samples()
+    source, limit = _Source(file, name), max_samples or _most_samples()
     try:
         with soundfile.SoundFile(source) as sound:
             if sound.frames == UNKNOWN_FRAMES:
@@ -191,14 +191,16 @@ class _Source:
     The first one is kept, and raised by `check`.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name = file, name
         self._error: Exception | None = None
         file.seek(0)
 
     def check(self) -> None:
-        if self._error is not None:
+        if isinstance(self._error, PodcastError):
             raise self._error
+        if self._error is not None:
+            raise StorageError(f"{self._name}: cannot be read ({self._error})") from self._error
 
     def read(self, size: int = -1) -> bytes:
         return self._attempt(lambda: self._file.read(size), b"")
@@ -208,8 +210,11 @@ class _Source:
         buffer[: len(block)] = block
         return len(block)
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._attempt(lambda: self._file.seek(offset, whence), 0)
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell()}.get(whence)
+        if start is not None and start + offset < 0:
+            return -1  # a damaged header sends libsndfile there
+        return self._attempt(lambda: self._file.seek(offset, whence), -1)
 
     def tell(self) -> int:
         return self._attempt(self._file.tell, 0)

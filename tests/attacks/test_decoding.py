@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,20 @@ def test_a_storage_that_fails_in_the_middle_does_not_shorten_the_audio() -> None
     soundfile.write(file, np.zeros(100_000, np.int16), 8000, format="WAV")
     with pytest.raises(StorageError, match="the connection broke"):
         audio.decode(file, "x")
+
+
+@pytest.mark.parametrize("kind", ["AIFF", "WAV", "FLAC"])
+def test_headers_that_lead_outside_the_file_are_damaged_audio(kind: str, tmp_path: Path) -> None:
+    path, rng = tmp_path / "damaged", np.random.default_rng(0)
+    soundfile.write(path, np.zeros(1000, np.int16), 8000, format=kind)
+    whole = path.read_bytes()
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for at in rng.integers(4, 60, 4):
+            damaged[at] = rng.choice((0, 127, 128, 255))
+        path.write_bytes(damaged)
+        with path.open("rb") as file, suppress(InputError):
+            audio.decode(file, "x")
 
 
 def test_the_ml_backend_refuses_what_is_too_long_and_answers_the_rest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from click.testing import CliRunner, Result
 
 from cli.main import cli
 from cli.servers import task_audio
+from labelstudio.audio import TaskAudio
 from labelstudio.cloud import audio_problem, ensure_cloud_storage
 from labelstudio.labels import LabelConfig
 from podcast import storage
-from podcast.errors import InputError
+from podcast.errors import InputError, PodcastError, StorageError
 from podcast.model import Round
 from podcast.settings import Settings
 from tests.cloud.archive import ARCHIVE, NODE
@@ -95,14 +97,45 @@ def test_audio_from_the_cloud_reaches_the_page(
     assert "import once more, which makes the storage object" in sick.stdout
 
 
-def test_the_ml_backend_reads_private_clouds_by_every_address(rig: Rig) -> None:
+def test_private_clouds_are_read_below_the_prefixes_that_the_user_names(rig: Rig) -> None:
     uri = storage.join(rig.root, "ü call.wav")
     storage.write(uri, b"whale")
     if rig.kind == "local":
         with pytest.raises(InputError, match="document root"):
             task_audio(Settings()).open(uri)
         return
-    with task_audio(Settings()).open(uri) as file:
+    opened = replace(task_audio(Settings()), prefixes=(rig.root,))
+    with opened.open(uri) as file:
+        assert file.read() == b"whale"
+    with pytest.raises(StorageError, match="larger than the 4 bytes"):
+        replace(opened, max_bytes=4).open(uri)
+    for outside in (f"{rig.root}-other/a.wav", f"{rig.root}/../{rig.root.rpartition('/')[2]}-other/a.wav", rig.root):
+        # A web address outside is read like anybody else's, without credentials; no public host can be reached from here.
+        with pytest.raises(PodcastError, match=r"AUDIO_PREFIXES|container|not known|cannot be read"):
+            opened.open(outside)
+
+
+@pytest.mark.parametrize("cloud", ["s3", "azure"])
+def test_without_prefixes_tasks_reach_what_the_storages_of_their_round_cover(
+    studio: LabelStudio, cloud: str, request: pytest.FixtureRequest
+) -> None:
+    scheme = {"s3": "s3", "azure": "azure-blob"}[cloud]
+    container = request.getfixturevalue({"s3": "s3_bucket", "azure": "azure_container"}[cloud])
+    uri = f"{scheme}://{container}/a.wav"
+    storage.write(uri, b"whale")
+    mine, _ = studio.server.ensure_project(Round(f"covered {cloud}"), LabelConfig.load())
+    other, _ = studio.server.ensure_project(Round(f"not covered {cloud}"), LabelConfig.load())
+    page = storage.page_storage(uri)
+    assert page is not None
+    ensure_cloud_storage(studio.server, mine["id"], page, presign=False)
+    opened = TaskAudio(None, studio.url, lambda: studio.server)
+    with opened.open(uri, mine["id"]) as file:
+        assert file.read() == b"whale"
+    for project in (other["id"], None):
+        with pytest.raises(InputError, match="AUDIO_PREFIXES"):
+            opened.open(uri, project)
+    opened.projects.add(mine["id"])  # as export and release do with the rounds that they read
+    with opened.open(uri) as file:
         assert file.read() == b"whale"
 
 
