@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import krippendorff
 import numpy as np
@@ -130,6 +131,47 @@ def test_agreement_of_a_round_by_hand() -> None:
     assert {item.sessions for item in found.values()} == {2}
     (worst,) = agreement.disagreements()
     assert (worst.session_id, round(worst.score, 4)) == ("a", 0.3333)
+
+
+PEOPLE = ["ann", "bob", "cy", "di", "eve"]
+
+
+@st.composite
+def seen_by_some(draw: st.DrawFn) -> list[tuple[int, dict[str, list[tuple[int, int]]]]]:
+    """Sessions with their length in seconds, and by annotator the boxes that they drew: whole seconds [first, last)."""
+    found = []
+    for _ in range(draw(st.integers(1, 6))):
+        length = draw(st.integers(3, 12))
+        people = draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=5, unique=True))
+        box_times = st.lists(st.tuples(st.integers(0, length - 1), st.integers(1, 3)), max_size=2)
+        drawn = {name: [(first, min(length, first + more)) for first, more in draw(box_times)] for name in people}
+        found.append((length, drawn))
+    return found
+
+
+@given(seen_by_some())
+@settings(max_examples=100, deadline=None)
+def test_alpha_of_a_round_is_krippendorffs_whoever_saw_which_session(
+    round_: list[tuple[int, dict[str, list[tuple[int, int]]]]],
+) -> None:
+    """One to five annotators a session; a row an annotator, a column a second, empty where somebody did not look."""
+    agreement, columns = Agreement(), list[list[float]]()
+    for number, (length, drawn) in enumerate(round_):
+        reviews = [review(name, CALLS if boxes else NO_CALLS, boxes) for name, boxes in drawn.items()]
+        agreement.add(session(f"s{number}", *reviews, duration_s=float(length)))
+        columns += [
+            [any(first <= second < last for first, last in drawn[name]) if name in drawn else np.nan for name in PEOPLE]
+            for second in range(length)
+        ]
+    with patch("releases.agreement.DRAWS", 2):  # the intervals take their time, and are not looked at
+        found = _measures(agreement).get(((), "krippendorff_alpha"))
+    pairable = [column for column in columns if sum(value == value for value in column) > 1]
+    values = {value for column in pairable for value in column if value == value}
+    if len(values) < 2:
+        assert found is None or found.value is None
+    else:
+        theirs = krippendorff.alpha(reliability_data=np.array(columns, float).T, level_of_measurement="nominal")
+        assert found is not None and found.value == pytest.approx(theirs, abs=1e-4)
 
 
 def test_intervals_cover_what_a_bootstrap_over_sessions_covers() -> None:

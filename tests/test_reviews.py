@@ -1,0 +1,189 @@
+"""What people said of a session: one policy, whoever asks, in whatever order the others came."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podcast.model import Annotation, Certainty, Review, ReviewState, Session
+from podcast.report import Report
+from podcast.reviews import by_annotator, chosen, consensus, latest, review_state
+from podcast.session_spool import SessionSpool
+from releases.records import records
+from tests.releases.sessions import box, review, session
+
+CALLS, NO_CALLS, UNSURE = ReviewState.CALLS, ReviewState.NO_CALLS, ReviewState.UNSURE
+SKIPPED, UNREVIEWED = ReviewState.SKIPPED, ReviewState.UNREVIEWED
+PEOPLE = ("ann", "bob", "cy", "di")
+LABELS, TYPES = ("Call", "Humpback"), ("", "S01", "S16")
+
+
+@st.composite
+def reviews(draw: st.DrawFn) -> list[Review]:
+    found = []
+    for _ in range(draw(st.integers(1, 7))):
+        name, state = draw(st.sampled_from(PEOPLE)), draw(st.sampled_from(ReviewState))
+        times = draw(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 4)), max_size=3))
+        words = {"label": st.sampled_from(LABELS), "call_type": st.sampled_from(TYPES), "certainty": st.sampled_from(Certainty)}
+        boxes = tuple(box(start / 2, (start + length) / 2, name, **draw(st.fixed_dictionaries(words))) for start, length in times)
+        found.append(Review(name, state, boxes))
+    return found
+
+
+def last_words(said: Sequence[Review]) -> dict[str, Review]:
+    """Of each person the last review that says something."""
+    return {item.annotator: item for item in said if item.state not in (SKIPPED, UNREVIEWED)}
+
+
+def shuffled(said: list[Review], seed: int) -> list[Review]:
+    """The reviews of different people in another order, those of one person in theirs."""
+    order = [item.annotator for item in said]
+    random.Random(seed).shuffle(order)
+    own = {name: iter([item for item in said if item.annotator == name]) for name in order}
+    return [next(own[name]) for name in order]
+
+
+@given(reviews(), st.integers(0, 1000))
+@settings(max_examples=300, deadline=None)
+def test_the_order_in_which_others_came_does_not_matter(said: list[Review], seed: int) -> None:
+    other = session("s", *shuffled(said, seed))
+    assert consensus(session("s", *said)) == consensus(other)
+    assert by_annotator(session("s", *said)) == by_annotator(other)
+    assert dict(chosen(session("s", *said), "all")) == dict(chosen(other, "all"))
+    for name in PEOPLE:
+        assert list(chosen(session("s", *said), name)) == list(chosen(other, name))
+
+
+@given(reviews())
+@settings(max_examples=300, deadline=None)
+def test_nobody_is_outvoted_into_silence(said: list[Review]) -> None:
+    found, words = consensus(session("s", *said)), last_words(said)
+    assert set(found.reviewers) == set(words)
+    silent = words and all(item.state is NO_CALLS and not item.annotations for item in words.values())
+    assert (found.state is NO_CALLS) == bool(silent)
+    if found.state is CALLS:
+        assert 2 * sum(item.state is CALLS and bool(item.annotations) for item in words.values()) > len(words)
+    if not words:
+        assert found.state is (SKIPPED if any(item.state is SKIPPED for item in said) else UNREVIEWED)
+
+
+@given(reviews())
+@settings(max_examples=300, deadline=None)
+def test_no_box_is_lost_and_none_counts_twice(said: list[Review]) -> None:
+    found, words = consensus(session("s", *said)), last_words(said)
+    drawn = Counter(name for name, item in words.items() for _ in item.annotations)
+    assert Counter(name for voted in found.boxes for name in voted.voters) == drawn
+    for voted in found.boxes:
+        assert len(set(voted.voters)) == len(voted.voters)
+        assert any(voted.annotation.event == item.event for name in voted.voters for item in words[name].annotations)
+        if len(words) > 1 and 2 * len(voted.voters) <= len(words):
+            assert voted.annotation.certainty is Certainty.UNCERTAIN
+
+
+@given(reviews())
+@settings(max_examples=200, deadline=None)
+def test_the_latest_word_is_no_skip_if_anybody_said_anything(said: list[Review]) -> None:
+    found = latest(said)
+    assert found is not None
+    spoken = [item for item in said if item.state not in (SKIPPED, UNREVIEWED)]
+    if spoken:
+        assert (found.annotator, found.annotations) == (spoken[-1].annotator, spoken[-1].annotations)
+    assert found.state is not NO_CALLS or not found.annotations
+    assert found.state is not CALLS or found.annotations
+    assert review_state(session("s", *said)) is found.state
+
+
+def agreed(*boxes: Annotation) -> Annotation:
+    """The one box of a session on which each of several people drew one."""
+    said = [Review(f"p{number}", CALLS, (replace(item, annotator=f"p{number}"),)) for number, item in enumerate(boxes)]
+    (found,) = consensus(session("s", *said)).boxes
+    return found.annotation
+
+
+def drawn(label: str, call_type: str = "", start_s: float = 1.0, certainty: Certainty = Certainty.CERTAIN) -> Annotation:
+    return box(start_s, start_s + 2, label=label, call_type=call_type, certainty=certainty)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["Call", "Call", "Humpback"], "Call"),
+        (["Humpback", "Call", "Humpback"], "Humpback"),
+        (["Humpback", "Humpback", "Call", "Call", "Humpback"], "Humpback"),
+        (["Call", "Call", "Humpback", "Humpback", "Other"], "Call"),  # a tie that the nearest box does not settle: the alphabet
+        (["Call", "Call", "Humpback", "Humpback"], "Call"),
+    ],
+)
+def test_the_label_is_that_of_most(labels: list[str], expected: str) -> None:
+    # The box of "Other" is the nearest to the medians where there is one: it lies between the others.
+    starts = {"Call": 1.0, "Other": 1.1, "Humpback": 1.2}
+    assert agreed(*(drawn(label, start_s=starts[label] if "Other" in labels else 1.0) for label in labels)).label == expected
+
+
+def test_of_a_tie_the_nearest_box_decides() -> None:
+    boxes = [drawn("Call"), drawn("Humpback", start_s=1.1), drawn("Humpback", start_s=1.12), drawn("Call", start_s=1.3)]
+    assert agreed(*boxes).label == "Humpback"
+    assert agreed(drawn("Zebra"), drawn("Call", start_s=1.4), drawn("Ape", start_s=0.9)).label == "Zebra"
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (["S01", "S01", "S16"], "S01"),
+        (["", "", "S16"], "S16"),  # who names no type does not say that there is none
+        (["", "", ""], ""),
+        (["S16", "S01", "S16"], "S16"),
+        (["S16", "S01"], "S16"),
+        (["", "S16", "S01"], "S01"),
+    ],
+)
+def test_the_call_type_is_that_of_most_who_gave_one(types: list[str], expected: str) -> None:
+    assert agreed(*(drawn("Call", call_type) for call_type in types)).call_type == expected
+
+
+@pytest.mark.parametrize(
+    ("sure", "reviewers", "certainty"),
+    [
+        ([True, True, False], 3, Certainty.CERTAIN),
+        ([True, False], 2, Certainty.UNCERTAIN),  # half is not most
+        ([True, True], 4, Certainty.UNCERTAIN),  # half of the reviewers drew it
+        ([True, True, True], 5, Certainty.CERTAIN),
+        ([True, False, False], 3, Certainty.UNCERTAIN),
+    ],
+)
+def test_a_box_is_certain_if_most_say_so_and_most_drew_it(sure: list[bool], reviewers: int, certainty: Certainty) -> None:
+    said = [
+        Review(
+            f"p{number}",
+            CALLS,
+            (replace(drawn("Call", certainty=Certainty.CERTAIN if one else Certainty.UNCERTAIN), annotator=f"p{number}"),),
+        )
+        for number, one in enumerate(sure)
+    ]
+    said += [review(f"q{number}", CALLS, [(30.0 + number, 31.0 + number)]) for number in range(reviewers - len(sure))]
+    (found,) = [item for item in consensus(session("s", *said)).boxes if item.annotation.event.start_s == 1.0]
+    assert found.annotation.certainty is certainty
+
+
+def test_reviews_of_the_same_instant_come_in_a_stable_order() -> None:
+    """Two rounds with one session, and people who submitted in the same second, some at no known time."""
+    moment = datetime(2021, 1, 1, tzinfo=UTC)
+    given: list[Session] = [
+        session("s", review("ann", CALLS, [(1, 2)], submitted=moment), review("bob", NO_CALLS), round="round1"),
+        session("s", review("bob", CALLS, [(3, 4)], submitted=moment), review("ann", NO_CALLS, submitted=moment), round="round2"),
+    ]
+    found = []
+    for order in (given, given[::-1]):
+        with SessionSpool() as spool:
+            for item in order:
+                spool.add(item)
+            (record,) = records(spool, 0.5, Report())
+            found.append([(item.annotator, item.state) for item in record.session.reviews])
+    assert found[0] == found[1] == [("bob", NO_CALLS), ("ann", CALLS), ("bob", CALLS), ("ann", NO_CALLS)]
