@@ -72,8 +72,9 @@ def test_keeps_to_the_compose_specification(compose: dict[str, Any], tmp_path: P
 
 def test_what_services_name_is_there(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"label-studio", "ml-backend", "postgres", "s3", "azure"}
+    assert set(services) == {"label-studio", "ml-backend", "postgres", "s3", "azure", "legacy"}
     assert {name for name, service in services.items() if service.get("profiles") == ["dev"]} == {"s3", "azure"}
+    assert services["legacy"]["profiles"] == ["legacy"]
     for service in services.values():
         for name, needs in service.get("depends_on", {}).items():
             assert "profiles" not in services[name]
