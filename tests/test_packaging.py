@@ -102,7 +102,7 @@ def test_the_whole_loop_runs_from_the_wheel_in_an_empty_folder(core: Path, tmp_p
     [
         (("detect", "x.wav", "--detector", "starter"), "starter"),
         (("detect", "x.wav", "--detector", "orcahello-v1:w.safetensors"), "orcahello-v1"),
-        (("train", "--run", "run"), "podcast train"),
+        (("train", "--to", "run"), "podcast train"),
     ],
 )
 def test_what_needs_torch_says_how_to_get_it(core: Path, tmp_path: Path, words: tuple[str, ...], what: str) -> None:
