@@ -52,6 +52,7 @@ SERVERS = {"studio", "ml_backend_url", "page", "browser", "s3", "azure", "accoun
 """Fixtures that start something: tests that ask for one are left out."""
 ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
 MOST_S = 90.0
+EXAMPLES = 40
 
 OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq},
@@ -158,12 +159,17 @@ class _Faulty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._tree, self._path, "exec"), module.__dict__)
 
 
-class _WithoutServers:
-    """pytest's plugin that leaves out what starts something."""
+class _Quick:
+    """pytest's plugin that leaves out what starts something, and lets hypothesis draw fewer examples."""
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Keep the others."""
+        from hypothesis import settings
+
         items[:] = [item for item in items if not SERVERS & set(item.fixturenames)]
+        for drawn in {getattr(item.obj, "__func__", item.obj) for item in items}:
+            if own := getattr(drawn, "_hypothesis_internal_use_settings", None):
+                drawn._hypothesis_internal_use_settings = settings(own, max_examples=min(own.max_examples, EXAMPLES))
 
 
 def run_tests(module: str, tree: ast.AST, scratch: str, loaded: Any = None) -> int:
@@ -178,7 +184,7 @@ def run_tests(module: str, tree: ast.AST, scratch: str, loaded: Any = None) -> i
         os.dup2(nowhere.fileno(), 2)
     sys.meta_path.insert(0, _Faulty(module, ast.fix_missing_locations(tree)))
     words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--basetemp={scratch}", "--no-header", *TESTS[module]]
-    status = int(pytest.main(words, plugins=[_WithoutServers()]))
+    status = int(pytest.main(words, plugins=[_Quick()]))
     if loaded is not None:
         loaded.extend(sorted(name for name in sys.modules if name.partition(".")[0] not in ROOMS | {"__main__"}))
     return status
