@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from cli.import_ import presign_option
-from cli.output import finish, json_option, progress
+from cli.output import finish, json_option, progress, say
 from cli.servers import connect, ml_backend_of
 from labelstudio import round_out
 from labelstudio.client import Server
@@ -46,10 +48,19 @@ def account_command(creds: str, names: tuple[str, ...], root: str | None, give_b
                     report = work.give_back(_round(server, name).submitted())
                 else:
                     files = settings.label_studio_local_files_document_root
-                    brought = bring_in(server, round_, work.sessions(), files, ml_backend_of(settings), advance, presign=presign)
+                    brought = bring_in(
+                        server,
+                        round_,
+                        work.sessions(),
+                        files,
+                        ml_backend_of(settings),
+                        advance,
+                        presign=presign,
+                        say=partial(say, err=True),
+                    )
                     report = brought.report
                     work.remember(report)
-                    rounds.append({"round": name, "project": brought.project["id"], **report.counts})
+                    rounds.append({"round": name, "project": brought.project and brought.project["id"], **report.counts})
             except NotFoundError as error:
                 total.warn(f"round {name} is left out: {error}")
                 continue

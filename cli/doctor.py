@@ -11,7 +11,7 @@ import httpx
 
 from cli.output import json_option, print_json, say
 from labelstudio.client import Server
-from labelstudio.health import Finding, examine_round, examine_server
+from labelstudio.health import Finding, examine_round, examine_server, reached_by_label_studio
 from podcast.errors import InputError, PodcastError
 from podcast.settings import Settings, load_settings
 
@@ -21,11 +21,12 @@ ML_HEALTH_S = 1.0
 
 @click.command("doctor")
 @click.option("--round", "round_name", help="Look at this round only.")
+@click.option("--mend", is_flag=True, help="Remove second tasks of a session that nobody has touched; nothing else.")
 @json_option
-def doctor_command(round_name: str | None, as_json: bool) -> None:
+def doctor_command(round_name: str | None, mend: bool, as_json: bool) -> None:
     """Look at settings, servers and rounds; exits with status 1 if something needs mending."""
     findings = []
-    for finding in _examine(load_settings(), round_name):
+    for finding in _examine(load_settings(), round_name, mend=mend):
         findings.append(finding)
         if not as_json:
             say(f"{'ok  ' if finding.good else 'MEND'}  {finding.what}: {finding.detail}")
@@ -37,15 +38,14 @@ def doctor_command(round_name: str | None, as_json: bool) -> None:
     raise SystemExit(0 if good else 1)
 
 
-def _examine(settings: Settings, round_name: str | None) -> Iterator[Finding]:
+def _examine(settings: Settings, round_name: str | None, *, mend: bool) -> Iterator[Finding]:
     root = settings.label_studio_local_files_document_root
     if root is None:
         yield Finding("document root", True, "not set: audio must have web or cloud addresses")
     else:
         good = root.is_dir()
-        yield Finding("document root", good, str(root), "" if good else "make the folder, or set another")
-    if settings.ml_backend_url:
-        yield _ml_backend(settings.ml_backend_url)
+        detail = f"{root}; whether it is Label Studio's is told by each round that plays a file below it"
+        yield Finding("document root", good, detail if good else str(root), "" if good else "make the folder, or set another")
     try:
         server = Server(settings.label_studio_url, settings.label_studio_api_key)
     except InputError as error:
@@ -53,6 +53,8 @@ def _examine(settings: Settings, round_name: str | None) -> Iterator[Finding]:
         return
     found = examine_server(server)
     yield found
+    if settings.ml_backend_url:
+        yield _ml_backend(settings.ml_backend_url, server if found.good else None)
     if not found.good:
         return
     projects = [project for project in server.rounds() if round_name in (None, project["title"])]
@@ -60,18 +62,21 @@ def _examine(settings: Settings, round_name: str | None) -> Iterator[Finding]:
         yield Finding(f"round {round_name}", False, "not in Label Studio", "`podcast rounds` lists the rounds")
     for project in projects:
         try:
-            yield from examine_round(server, project)
+            yield from examine_round(server, project, root, mend=mend)
         except PodcastError as error:
             yield Finding(f"round {project['title']}", False, str(error), "try again")
 
 
-def _ml_backend(url: str) -> Finding:
+def _ml_backend(url: str, server: Server | None) -> Finding:
+    """Whether the ML backend answers in time. One in a network of its own (docker compose) need answer Label Studio alone."""
     began = time.monotonic()
     try:
         answer = httpx.get(f"{url.rstrip('/')}/health", timeout=10)
         answer.raise_for_status()
         version = answer.json().get("model_version")
     except (httpx.HTTPError, ValueError) as error:
+        if server and reached_by_label_studio(server, url):
+            return Finding("ML backend", True, f"{url} does not answer here, but Label Studio is connected to it")
         return Finding("ML backend", False, f"{url} does not answer ({error})", "start it, or set ML_BACKEND_URL")
     took = time.monotonic() - began
     good = took < ML_HEALTH_S

@@ -17,7 +17,7 @@ from cli.archive import (
     split_options,
     windows_of,
 )
-from cli.output import finish, json_option, progress
+from cli.output import finish, json_option, progress, say
 from cli.servers import connect, ml_backend_of
 from cli.sources import read_source, source_options
 from podcast.report import Report
@@ -66,6 +66,7 @@ def import_command(
         ml_backend=ml_backend_of(settings),
         project=project,
         presign=presign,
+        say=partial(say, err=True),
     )
     if is_archive(source):
         with archive_progress(f"Importing into {round_name}", archive, source, as_json=as_json) as advance:
@@ -77,6 +78,9 @@ def import_command(
     report, found = brought.report, brought.project
     report.counts.update(notes.counts)
     report.warnings |= notes.warnings
+    if found is None:
+        finish(report, f"{source} gave no session, so no round was made", as_json=as_json, round=round_name)
+        return
     address = f"{server.url}/projects/{found['id']}"
     words = f"{'Made' if brought.made else 'Found'} round {round_name} at {address}"
     finish(report, words, as_json=as_json, round=round_name, project=found["id"], url=address)

@@ -18,8 +18,9 @@ from demo.round import Demo
 from demo.sessions import DemoSession
 from exporters import EXPORTERS
 from exporters.base import WriteOptions
+from labelstudio.json_export import read_export
 from labelstudio.labels import LabelConfig
-from labelstudio.round_out import read_export, to_sessions
+from labelstudio.round_out import to_sessions
 from podcast.errors import PodcastError
 from podcast.report import Report
 

@@ -7,17 +7,19 @@ own, since Label Studio's import does no deduplication (`sync.py` looks first wh
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import httpx
 import ijson
 import label_studio_sdk
 from label_studio_sdk.core.api_error import ApiError
 
+from labelstudio.answers import Body, in_short, status_and_body
+from labelstudio.json_export import read_tasks
 from labelstudio.labels import LabelConfig
 from labelstudio.signed import signing_key
 from podcast.errors import InputError, ServiceError, UnavailableError
@@ -28,8 +30,6 @@ Json = dict[str, Any]
 
 PAGE_SIZE = 1000
 TITLE_LENGTHS = (3, 50)
-FLAT_FIELDS = {"annotation_id", "annotator"}
-"""What the rows of Label Studio's JSON_MIN and CSV exports have, and its tasks have not."""
 
 
 class Server:
@@ -54,19 +54,12 @@ class Server:
         """Label Studio's version. Raises ServiceError if the server is away, InputError if it refuses the key."""
         with self._clear_errors():
             self.sdk.users.whoami()
-            return str(self.get_json("/api/version").get("release", "unknown"))
+            return str(self.request("GET", "/api/version").get("release", "unknown"))
 
     def account(self) -> int:
         """The number of the account whose key this is."""
         with self._clear_errors():
             return int(self.sdk.users.whoami().id)
-
-    def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Json:
-        """One answer of Label Studio's API as it is."""
-        with self._clear_errors():
-            answer = self.http.get(path, params=dict(params or {}), headers=self._headers())
-            answer.raise_for_status()
-            return dict(answer.json())
 
     def users(self) -> dict[int, str]:
         """Account numbers and their addresses."""
@@ -85,8 +78,7 @@ class Server:
         """The project of a round by its title, or by number. Raises InputError if there are several of that title."""
         if project_id is not None:
             return self.project(project_id)
-        with self._clear_errors():
-            found = [project.id for project in self.sdk.projects.list(title=name) if project.title == name]
+        found = self._titled(name)
         if len(found) > 1:
             raise InputError(f"round {name!r}: projects {found} all have this title; name one with --project")
         return self.project(found[0]) if found else None
@@ -96,27 +88,24 @@ class Server:
         with self._clear_errors(missing=f"Label Studio has no project {project_id}"):
             return dict(self.sdk.projects.get(project_id).dict())
 
+    def check_name(self, round_: Round, project_id: int | None = None) -> Json | None:
+        """The round's project, if it is there. Raises InputError if it is not, and none could be made of that name."""
+        project = self.find_project(round_.name, project_id)
+        if project is None and not TITLE_LENGTHS[0] <= len(round_.name) <= TITLE_LENGTHS[1]:
+            raise InputError(
+                f"round {round_.name!r}: Label Studio takes names of {TITLE_LENGTHS[0]} to {TITLE_LENGTHS[1]} letters"
+            )
+        return project
+
     def ensure_project(self, round_: Round, config: LabelConfig, project_id: int | None = None) -> tuple[Json, bool]:
         """The round's project, and whether it was made just now.
 
         A project that is there keeps its labeling configuration (its maintainer may have added labels); its description is
         brought up to date. Raises InputError if its configuration lacks a control that this project needs.
         """
-        project = self.find_project(round_.name, project_id)
+        project = self.check_name(round_, project_id)
         if project is None:
-            if not TITLE_LENGTHS[0] <= len(round_.name) <= TITLE_LENGTHS[1]:
-                raise InputError(
-                    f"round {round_.name!r}: Label Studio takes names of {TITLE_LENGTHS[0]} to {TITLE_LENGTHS[1]} letters"
-                )
-            with self._clear_errors():
-                project_id = self.sdk.projects.create(
-                    title=round_.name,
-                    description=round_.description,
-                    label_config=config.xml,
-                    show_skip_button=True,
-                    enable_empty_annotation=True,
-                ).id
-            return self.project(project_id or 0), True
+            return self._make_project(round_, config)
         LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
         if round_.description and project["description"] != round_.description:
             with self._clear_errors():
@@ -124,10 +113,17 @@ class Server:
         return project, False
 
     def show_model_version(self, project: Json, model_version: str) -> None:
-        """Let the label stream show the predictions of this version, unless the project already chose a living version."""
-        if project.get("model_version") != model_version:
-            with self._clear_errors():
-                self.sdk.projects.update(project["id"], model_version=model_version)
+        """Let the label stream show the predictions of this version, unless `project` already shows some that are there.
+
+        What it shows is a version of stored predictions or, for "whatever the ML backend says", the title of one: both are the
+        maintainer's choice. `project` is as it was before its import: Label Studio itself sets the last version of a task's.
+        """
+        shown, number = project.get("model_version"), project["id"]
+        stored = self.request("GET", f"/api/projects/{number}/model-versions?extended=true")["static"]
+        if shown in {row["model_version"] for row in stored if row["count"]} | {row["title"] for row in self.ml_backends(number)}:
+            return
+        with self._clear_errors():
+            self.sdk.projects.update(number, model_version=model_version)
 
     def ensure_local_files(self, project_id: int, folder: Path) -> bool:
         """A local-files storage that covers `folder`, so that Label Studio serves it; True if it was made just now.
@@ -156,6 +152,10 @@ class Server:
         """The ML backends of a project; `state` is CO for connected."""
         with self._clear_errors():
             return [backend.dict() for backend in self.sdk.ml.list(project=project_id)]
+
+    def is_connected(self, ml_backend_id: int) -> bool:
+        """Whether Label Studio reaches an ML backend; it tries anew."""
+        return bool(self.request("GET", f"/api/ml/{ml_backend_id}")["state"] == "CO")
 
     # Content
 
@@ -190,11 +190,25 @@ class Server:
 
     def import_tasks(self, project_id: int, tasks: list[Json]) -> None:
         """One import request, tried once."""
-        self._post(f"/api/projects/{project_id}/import", tasks)
+        self.request("POST", f"/api/projects/{project_id}/import", tasks)
 
     def import_predictions(self, project_id: int, predictions: list[Json]) -> None:
         """Add predictions, each naming its `task`, in one request, tried once."""
-        self._post(f"/api/projects/{project_id}/import/predictions", predictions)
+        self.request("POST", f"/api/projects/{project_id}/import/predictions", predictions)
+
+    def is_touched(self, task_id: int) -> bool | None:
+        """Whether people have answered, skipped, begun or commented on a task; None if it is gone."""
+        try:
+            task = self.request("GET", f"/api/tasks/{task_id}/", missing="gone")
+        except InputError:
+            return None
+        counts = ("total_annotations", "cancelled_annotations", "draft_exists", "comment_count")
+        return bool(task.get("annotations") or task.get("drafts") or any(task.get(name) for name in counts))
+
+    def delete_tasks(self, project_id: int, task_ids: list[int]) -> None:
+        """Delete tasks, with their predictions."""
+        chosen = {"selectedItems": {"all": False, "included": task_ids}}
+        self.request("POST", f"/api/dm/actions?id=delete_tasks&project={project_id}", chosen)
 
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete one prediction; annotations made from it keep their own copy."""
@@ -220,18 +234,54 @@ class Server:
     def retrieve_predictions(self, project_id: int) -> None:
         """Label Studio's "Retrieve predictions" for every task: it asks the ML backend about those that lack its version."""
         everything = {"selectedItems": {"all": True, "excluded": []}}
-        self._post(f"/api/dm/actions?id=retrieve_tasks_predictions&project={project_id}", everything)
+        self.request("POST", f"/api/dm/actions?id=retrieve_tasks_predictions&project={project_id}", everything)
 
     # Inside
+
+    def _titled(self, name: str) -> list[int]:
+        with self._clear_errors():
+            return sorted(int(project.id) for project in self.sdk.projects.list(title=name) if project.title == name)
+
+    def _make_project(self, round_: Round, config: LabelConfig) -> tuple[Json, bool]:
+        """A new project. Of two that were made at once the first stays, and the other, which is empty, is deleted again."""
+        with self._clear_errors():
+            number = int(
+                self.sdk.projects.create(
+                    title=round_.name,
+                    description=round_.description,
+                    label_config=config.xml,
+                    show_skip_button=True,
+                    enable_empty_annotation=True,
+                ).id
+            )
+        first = self._titled(round_.name)[0]
+        if first != number:
+            with self._clear_errors():
+                self.sdk.projects.delete(number)
+        return self.project(first), first == number
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = self.sdk._client_wrapper.get_headers()
         return headers
 
-    def _post(self, path: str, body: Any) -> None:
-        """One request as it is: the SDK goes through every value of a large body and takes seconds over it."""
-        with self._clear_errors():
-            self.http.post(path, json=body, headers=self._headers()).raise_for_status()
+    def request(
+        self, method: str, path: str, body: Any = None, *, params: Mapping[str, Any] | None = None, missing: str = ""
+    ) -> Any:
+        """One request as it is, tried once: the SDK goes through every value of a large body and takes seconds over it.
+
+        Gives the JSON of the answer. Where there is nothing at the path, raises InputError with the words of `missing`.
+        """
+        with self._clear_errors(missing):
+            answer = self.http.request(method, path, json=body, params=params, headers=self._headers())
+            answer.raise_for_status()
+            try:
+                return answer.json() if answer.content else None
+            except ValueError as error:
+                raise ServiceError(f"Label Studio answered {path} with {in_short(answer.text)}{self._path_hint()}") from error
+
+    def _path_hint(self) -> str:
+        path = urlsplit(self.url).path
+        return f" (LABEL_STUDIO_URL has the path {path!r}: leave it away)" if path else ""
 
     @contextmanager
     def _stream(self, path: str, params: Mapping[str, Any]) -> Iterator[BinaryIO]:
@@ -240,7 +290,7 @@ class Server:
             self.http.stream("GET", path, params=dict(params), headers=self._headers()) as response,
         ):
             response.raise_for_status()
-            yield io.BufferedReader(_Body(response.iter_bytes()), 2**16)
+            yield io.BufferedReader(Body(response.iter_bytes()), 2**16)
 
     @contextmanager
     def _clear_errors(self, missing: str = "", hint: str = "") -> Iterator[None]:
@@ -248,61 +298,14 @@ class Server:
         try:
             yield
         except (ApiError, httpx.HTTPStatusError) as error:
-            status, body = _status(error)
+            status, body = status_and_body(error)
+            hint = f"{f' ({hint})' if hint else ''}{self._path_hint() if status == httpx.codes.NOT_FOUND else ''}"
             if status == httpx.codes.UNAUTHORIZED:
                 raise InputError(f"Label Studio at {self.url} refuses the key in LABEL_STUDIO_API_KEY") from error
             if status == httpx.codes.NOT_FOUND and missing:
                 raise InputError(missing) from error
             kind = ServiceError if status and status < httpx.codes.INTERNAL_SERVER_ERROR else UnavailableError
-            raise kind(f"Label Studio answered {status}: {body}{f' ({hint})' if hint else ''}") from error
+            raise kind(f"Label Studio answered {status}: {in_short(body)}{hint}") from error
         except httpx.HTTPError as error:
             problem = str(error) or type(error).__name__
             raise UnavailableError(f"Label Studio at {self.url} does not answer ({problem}); is it running?") from error
-
-
-def read_tasks(body: BinaryIO) -> Iterator[Json]:
-    """The tasks of Label Studio's JSON export, one at a time. Raises InputError for anything but a JSON list of objects."""
-    try:
-        for task in ijson.items(body, "item", use_float=True):
-            if not isinstance(task, dict):
-                raise InputError(f"expected Label Studio's JSON export, a list of tasks, but found {type(task).__name__} in it")
-            if "data" not in task and task.keys() >= FLAT_FIELDS:
-                raise InputError(flat_export("JSON_MIN"))
-            yield task
-    except ijson.JSONError as error:
-        raise InputError(f"not Label Studio's JSON export: {error}") from error
-
-
-def flat_export(name: str) -> str:
-    """What to say of an export of Label Studio that holds boxes, but not where they came from."""
-    return f"this is Label Studio's {name} export, which leaves out scores, deleted predictions and skips; choose JSON"
-
-
-def _status(error: ApiError | httpx.HTTPStatusError) -> tuple[int | None, str]:
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code, "" if error.response.is_stream_consumed else str(error)
-    body = error.body
-    if isinstance(body, Mapping):
-        body = body.get("validation_errors") or body.get("detail") or body
-    return error.status_code, body if isinstance(body, str) else json.dumps(body, default=str)
-
-
-class _Body(io.RawIOBase):
-    """A response's chunks as a readable file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = chunk
-        size = min(len(buffer), len(self._rest))
-        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
-        return size

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from labelstudio.audio import audio_place
+from labelstudio.audio import MAX_BYTES, TIMEOUT_S, audio_place
 from labelstudio.client import Server
 from labelstudio.cloud import audio_problem
+from labelstudio.doubles import remove_doubles
 from labelstudio.labels import LabelConfig
-from podcast.errors import PodcastError
+from labelstudio.lease import sole_writer
+from labelstudio.served import LOCAL_FILES, local_file, open_served, served_path
+from podcast import audio
+from podcast.errors import InputError, PodcastError, UnavailableError
 
 Json = dict[str, Any]
 
@@ -42,49 +48,103 @@ def examine_server(server: Server) -> Finding:
     """Whether the server answers, takes the key, and is a version that this project was tested with."""
     try:
         version = server.version()
-    except PodcastError as error:
+    except InputError as error:
+        return Finding("Label Studio", False, str(error), "make a token in Label Studio (Account & Settings), and set it in .env")
+    except UnavailableError as error:
         return Finding("Label Studio", False, str(error), "start it (`podcast demo`, or docker compose), or set LABEL_STUDIO_URL")
+    except PodcastError as error:
+        address = urlsplit(server.url)
+        mend = f"set LABEL_STUDIO_URL to Label Studio's own address, such as {address.scheme}://{address.netloc}"
+        return Finding("Label Studio", False, str(error), mend)
     tested = version == TESTED_VERSION
     return Finding("Label Studio", True, f"{version} at {server.url}{'' if tested else f'; tested with {TESTED_VERSION}'}")
 
 
-def examine_round(server: Server, project: Json) -> Iterator[Finding]:
-    """Everything that has been seen to go wrong with a round's project."""
+def examine_round(server: Server, project: Json, document_root: Path | None = None, *, mend: bool = False) -> Iterator[Finding]:
+    """Everything that has been seen to go wrong with a round's project.
+
+    `document_root` is what this machine takes for Label Studio's. With `mend`, second tasks of a session are removed that nobody
+    has touched; nothing else is ever changed.
+    """
     name, number = f"round {project['title']}", project["id"]
     try:
         LabelConfig.parse(project["label_config"], "its labeling configuration")
         yield Finding(f"{name}: page", True, "has every control")
     except PodcastError as error:
         yield Finding(f"{name}: page", False, str(error), "paste label_config.xml into Settings, Labeling Interface")
-    sessions: Counter[str] = Counter()
     samples: dict[str, str] = {}
-    for _, data in server.tasks(number):
-        sessions[str(data.get("session_id", ""))] += 1
-        address = str(data.get("audio", ""))
-        samples.setdefault(audio_place(address), address)
-    yield from _tasks(name, sessions)
+    yield _sessions(name, server, number, samples, mend=mend)
     yield from _predictions(name, server, number)
     for place, address in samples.items():
         problem = audio_problem(server, number, address)
         detail = f"{address} {problem or 'plays'}"
         yield Finding(f"{name}: audio", not problem, detail, MEND_AUDIO.get(place.partition("/")[0], "") if problem else "")
+        if document_root and not problem and address.startswith(LOCAL_FILES):
+            yield _document_root(name, server, address, document_root)
     for backend in server.ml_backends(number):
         good = backend["state"] == "CO"
         detail = f"{backend['url']} {'connected' if good else backend.get('error_message') or 'not connected'}"
-        mend = "start it; where it has a private address, start Label Studio with USE_DEFAULT_BANNED_SUBNETS=false"
-        yield Finding(f"{name}: ML backend", good, detail, "" if good else mend)
+        mend_it = "start it; where it has a private address, start Label Studio with USE_DEFAULT_BANNED_SUBNETS=false"
+        yield Finding(f"{name}: ML backend", good, detail, "" if good else mend_it)
 
 
-def _tasks(name: str, sessions: Counter[str]) -> Iterator[Finding]:
-    foreign, twice = sessions.pop("", 0), sorted(session for session, count in sessions.items() if count > 1)
-    yield Finding(
+def reached_by_label_studio(server: Server, ml_backend_url: str) -> bool:
+    """Whether Label Studio itself reaches an ML backend that may lie in a network of its own, by any round that is connected."""
+    return any(
+        server.is_connected(backend["id"])
+        for project in server.rounds()
+        for backend in server.ml_backends(project["id"])
+        if str(backend["url"]).rstrip("/") == ml_backend_url.rstrip("/")
+    )
+
+
+def _sessions(name: str, server: Server, number: int, samples: dict[str, str], *, mend: bool) -> Finding:
+    """Sessions that are there twice; notes an address of each place in `samples`."""
+    sessions: dict[str, list[tuple[int, Json]]] = {}
+    foreign, removed = 0, set[int]()
+    for task_id, data in server.tasks(number):
+        address = str(data.get("audio", ""))
+        samples.setdefault(audio_place(address), address)
+        if data.get("session_id"):
+            sessions.setdefault(str(data["session_id"]), []).append((task_id, data))
+        else:
+            foreign += 1
+    twice = {session: tasks for session, tasks in sorted(sessions.items()) if len(tasks) > 1}
+    if mend and twice:
+        with sole_writer(server, number, lambda _: None) as lease:
+            removed = set(remove_doubles(server, number, twice.values(), lease.check))
+        twice = {key: tasks for key, tasks in twice.items() if len({task_id for task_id, _ in tasks} - removed) > 1}
+    mend_it = "`podcast doctor --mend` removes those that nobody touched" if twice and not mend else ""
+    if (twice and mend) or foreign:
+        mend_it = "delete the second tasks (was a storage synced?)"
+    return Finding(
         f"{name}: sessions",
         not twice and not foreign,
         f"{len(sessions)} sessions"
-        + (f", {len(twice)} of them twice: {', '.join(twice[:5])}" if twice else "")
+        + (f", removed {len(removed)} second tasks that nobody had touched" if removed else "")
+        + (f", {len(twice)} of them twice: {', '.join(list(twice)[:5])}" if twice else "")
         + (f", {foreign} tasks without session_id" if foreign else ""),
-        "delete the second tasks (was a storage synced?)" if twice or foreign else "",
+        mend_it,
     )
+
+
+def _document_root(name: str, server: Server, address: str, document_root: Path) -> Finding:
+    """Whether the file that Label Studio serves is the one below this machine's document root."""
+    what = f"{name}: document root"
+    try:
+        wanted = served_path(address, server.url) or address
+        path = local_file(wanted, document_root)
+        if not path.is_file():
+            raise InputError(f"Label Studio serves {address}, but there is no {path}")
+        served = open_served(server, wanted, max_bytes=MAX_BYTES, timeout_s=TIMEOUT_S)
+        with served, path.open("rb") as own:
+            if audio.sha256(served) != audio.sha256(own):
+                raise InputError(f"Label Studio serves another file as {address} than {path}")
+    except PodcastError as error:
+        return Finding(
+            what, False, str(error), "set LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT to the folder that Label Studio serves"
+        )
+    return Finding(what, True, f"{document_root} is Label Studio's")
 
 
 def _predictions(name: str, server: Server, number: int) -> Iterator[Finding]:

@@ -94,7 +94,7 @@ class OneRound:
         """One page of one task, with data alone and cloud addresses as they are."""
         query = {"filters": {"conjunction": "and", "items": filters}} if filters else {}
         wanted = {"project": self._project["id"], "page": page, "page_size": 1, "fields": "task_only", "resolve_uri": "false"}
-        return self._server.get_json("/api/tasks/", {**wanted, "query": json.dumps(query)})
+        return dict(self._server.request("GET", "/api/tasks/", params={**wanted, "query": json.dumps(query)}))
 
 
 def _said(result: list[Json]) -> list[Json]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,12 @@ from labelstudio.audio import audio_place, page_address
 from labelstudio.client import Server
 from labelstudio.cloud import audio_problem, ensure_cloud_storage
 from labelstudio.labels import LabelConfig
+from labelstudio.lease import Say
 from labelstudio.served import LOCAL_FILES
 from labelstudio.sync import Target, sync
 from podcast import storage
 from podcast.errors import InputError, PodcastError, Refusal
-from podcast.model import Round, Session
+from podcast.model import ModelRun, Round, Session
 from podcast.report import Report
 from podcast.storage import PageStorage
 
@@ -31,10 +35,13 @@ class MlBackend:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What an import did: the report, the round's project, and whether it was made just now."""
+    """What an import did: the report, the round's project, and whether it was made just now.
+
+    There is no project if there was none, and the source gave no session to make one for.
+    """
 
     report: Report
-    project: dict[str, Any]
+    project: dict[str, Any] | None
     made: bool
 
 
@@ -48,24 +55,62 @@ def bring_in(
     *,
     project: int | None = None,
     presign: bool = False,
+    say: Say = lambda _: None,
 ) -> Brought:
-    """Sessions into a round; doing it again changes nothing that has not changed. `advance` is told of sessions done."""
+    """Sessions into a round; doing it again changes nothing that has not changed. `advance` is told of sessions done.
+
+    The project is made once the source has given its first session, so that a typo in a source or a detector leaves none behind.
+    `say` is told if another import has to be waited for.
+    """
+    there = server.check_name(round_, project)
+    first, sessions = _opened(sessions)
+    if not there and not first:
+        report = Report(Counter(created=0, updated=0, unchanged=0, refused=0))
+        list(report.accepted(sessions))
+        return Brought(report, None, False)
     found, made = server.ensure_project(round_, LabelConfig.load(), project)
     played = _Played(document_root)
     target = Target(server, found["id"], round_.name, LabelConfig.parse(found["label_config"]), played.address)
-    report = sync(target, sessions, advance)
+    report = sync(target, sessions, advance, say)
     for folder in sorted(played.folders):
         server.ensure_local_files(found["id"], folder)
     for place in sorted(played.clouds, key=lambda item: (item.kind, item.container)):
         ensure_cloud_storage(server, found["id"], place, presign=presign)
-    if played.model_versions and report.counts["created"] + report.counts["updated"]:
-        server.show_model_version(found, max(played.model_versions))
+    if played.runs and report.counts["created"] + report.counts["updated"]:
+        server.show_model_version(found, str(newest(played.runs)))
     for sample in played.samples.values():
         if problem := audio_problem(server, found["id"], sample):
             report.warn(f"the page does not get {sample} yet: {problem}; try `podcast doctor`")
     if ml_backend:
         _connect(server, found["id"], ml_backend)
     return Brought(report, found, made)
+
+
+def newest(runs: Mapping[ModelRun, int]) -> ModelRun:
+    """Of the runs that an import gave (and for how many sessions each), the one for the page to show.
+
+    That of the model that looked at the most sessions, in its highest version, numbers counting as numbers: v10 is newer than v9.
+    """
+    sessions: Counter[str] = Counter()
+    for run, count in runs.items():
+        sessions[run.model] += count
+    model = max(sessions, key=lambda name: (sessions[name], name))
+    return max((run for run in runs if run.model == model), key=lambda run: _natural(run.version))
+
+
+def _natural(version: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", version)]
+
+
+def _opened(sessions: Iterable[Session | Refusal]) -> tuple[Session | None, Iterator[Session | Refusal]]:
+    """The first session of a source, if it gives one, and all that it gives, from the start."""
+    ahead: list[Session | Refusal] = []
+    rest = iter(sessions)
+    for item in rest:
+        ahead.append(item)
+        if isinstance(item, Session):
+            return item, chain(ahead, rest)
+    return None, iter(ahead)
 
 
 def _connect(server: Server, project_id: int, ml_backend: MlBackend) -> None:
@@ -85,13 +130,13 @@ class _Played:
         self._root = document_root.resolve() if document_root else None
         self.folders: set[Path] = set()
         self.clouds: set[PageStorage] = set()
-        self.model_versions: set[str] = set()
+        self.runs: Counter[ModelRun] = Counter()
         self.samples: dict[str, str] = {}
 
     def address(self, session: Session) -> str:
         uri = session.recording.audio_uri
         address = page_address(uri, self._root)
-        self.model_versions |= {str(run) for run in session.model_runs}
+        self.runs.update(session.model_runs)
         path = storage.local_path(uri)
         if self._root and path is not None and address.startswith(LOCAL_FILES):
             self.folders.add(self._root / path.resolve().relative_to(self._root).parts[0])

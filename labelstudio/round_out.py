@@ -6,17 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labelstudio.client import FLAT_FIELDS, Server, flat_export, read_tasks
+from labelstudio.client import Server
+from labelstudio.json_export import read_export
 from labelstudio.labels import LabelConfig
 from labelstudio.sessions import from_task, task_name
-from podcast import storage
 from podcast.errors import InputError, Notice, Refusal
 from podcast.model import Session
 
 Json = dict[str, Any]
 Sessions = Iterator[Session | Refusal]
-HEAD = 2**16
-"""Bytes at the beginning of a file by which it is told what it is."""
 
 
 @dataclass(slots=True)
@@ -75,28 +73,6 @@ def file_sessions(uri: str, label_studio_url: str = "", addresses: dict[tuple[st
     noted = {} if addresses is None else addresses
     tasks = (_with_address(task, label_studio_url, task.get("project"), noted) for task in read_export(uri))
     return to_sessions(tasks, LabelConfig.load())
-
-
-def read_export(uri: str) -> Iterator[Json]:
-    """The tasks of an export file, streamed. Raises InputError naming the file."""
-    with storage.open_read(uri) as file:
-        head = file.read(HEAD).lstrip()
-        if not head.startswith(b"["):
-            raise InputError(f"{uri}: {_no_export(head)}")
-        file.seek(0)
-        try:
-            yield from read_tasks(file)
-        except InputError as error:
-            raise InputError(f"{uri}: {error}") from error
-
-
-def _no_export(head: bytes) -> str:
-    """What to say of a file that begins with something else than a list."""
-    header = head.splitlines()[0].decode("utf-8", "replace").replace('"', "") if head else ""
-    for separator, name in ((",", "CSV"), ("\t", "TSV")):
-        if set(header.split(separator)) >= FLAT_FIELDS:
-            return flat_export(name)
-    return "not Label Studio's JSON export, which begins with '['"
 
 
 def to_sessions(tasks: Iterable[Json], config: LabelConfig, users: Mapping[int, str] | None = None) -> Sessions:

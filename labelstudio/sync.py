@@ -1,14 +1,12 @@
-"""Bring sessions into a Label Studio project so that doing it twice changes nothing.
+"""Bring sessions into a Label Studio project so that doing it twice, or at once, changes nothing.
 
-What the project holds is read once, into a temporary database, so memory stays flat. A session is known by its `session_id` in
-the round's project. People's annotations are never changed or deleted.
+What the project holds is read once. A session is known by its `session_id` in the round's project. People's annotations are never
+changed or deleted.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +15,10 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from labelstudio.client import Server
+from labelstudio.doubles import remove_doubles
+from labelstudio.index import Index
 from labelstudio.labels import LabelConfig
+from labelstudio.lease import Lease, Say, sole_writer
 from labelstudio.sessions import from_annotation
 from labelstudio.tasks import to_tasks
 from podcast.errors import InputError, Refusal, UnavailableError
@@ -45,44 +46,99 @@ class Target:
     address: Callable[[Session], str]
 
 
-def sync(target: Target, sessions: Iterable[Session | Refusal], progress: Callable[[int], None] = lambda _: None) -> Report:
+def sync(
+    target: Target,
+    sessions: Iterable[Session | Refusal],
+    progress: Callable[[int], None] = lambda _: None,
+    say: Say = lambda _: None,
+) -> Report:
     """Create tasks that are missing, and update those whose data or predictions differ.
 
     Predictions of the same model version are replaced, those of others kept. A review is added where nobody has submitted
-    anything yet; where people have, it is refused unless it says the same. `progress` is called with the number of sessions
-    that were done. The report counts created, updated, unchanged and refused.
+    anything yet; where people have, it is refused unless it says the same. Second tasks of a session that nobody touched are
+    removed. `progress` is called with the number of sessions that were done, `say` if another import has to be waited for. The
+    report counts created, updated, unchanged and refused.
     """
     report = Report()
     report.counts.update(created=0, updated=0, unchanged=0, refused=0)
-    with closing(_Index(target.server, target.project_id)) as index:
-        tasks = to_tasks(sessions, target.round_name, target.config, target.address, report, target.server.signing_key)
+    tasks = to_tasks(sessions, target.round_name, target.config, target.address, report, target.server.signing_key)
+    with sole_writer(target.server, target.project_id, say) as lease, closing(Index(target.server, target.project_id)) as index:
+        writer = _Writer(target, report, lease, index)
+        writer.mend()
         while batch := list(itertools.islice(tasks, BATCH)):
-            missing = [task for _, task in batch if index.find(task) is None]
-            _create(target, missing, index)
-            report.counts["created"] += len(missing)
-            created = {task["data"]["session_id"] for task in missing}
-            _update(target, [item for item in batch if item[0].id not in created], index, report)
+            writer.write(batch)
             progress(len(batch))
     return report
 
 
-def _create(target: Target, tasks: list[Json], index: _Index) -> None:
-    """Import tasks in one request. If the server goes away, wait for it and send only what had not arrived."""
-    for attempt in Retrying(
+@dataclass(slots=True)
+class _Writer:
+    """Writes batches into the project that it alone may write into."""
+
+    target: Target
+    report: Report
+    lease: Lease
+    index: Index
+    size: int = 0
+
+    def mend(self) -> None:
+        """Remove second tasks of a session that nobody touched, and note how many tasks there are."""
+        removed = remove_doubles(self.target.server, self.target.project_id, self.index.doubles(), self.lease.check)
+        self.index.forget(removed)
+        self.size = self.index.size
+        if removed:
+            self.report.warn(f"{len(removed)} sessions had a second task that nobody had touched; it was removed")
+
+    def write(self, batch: list[tuple[Session, Json]]) -> None:
+        """Create or update the tasks of a batch, and look whether the project then holds what it should."""
+        missing: list[Json] = []
+        stored: list[tuple[Session, Json]] = []
+        for session, task in batch:
+            try:
+                if self.index.find(task) is None:
+                    missing.append(task)
+                else:
+                    stored.append((session, task))
+            except InputError as error:
+                self.report.refuse(Refusal(f"session {session.id}", str(error)))
+        self._create(missing)
+        self.report.counts["created"] += len(missing)
+        if stored:
+            self.lease.check()
+            _update(self.target, stored, self.index, self.report)
+        self.size += len(missing)
+        self._look()
+
+    def _create(self, tasks: list[Json]) -> None:
+        """Import tasks in one request. If the server goes away, wait for it and send only what had not arrived."""
+        for attempt in _patiently():
+            with attempt:
+                if attempt.retry_state.attempt_number > 1:
+                    self.index.refresh()
+                missing = [task for task in tasks if self.index.find(task) is None]
+                if missing:
+                    self.lease.check()
+                    self.target.server.import_tasks(self.target.project_id, missing)
+
+    def _look(self) -> None:
+        """Whether the project holds as many tasks as it should; if not, somebody else may have written the same."""
+        for attempt in _patiently():
+            with attempt:
+                if self.target.server.project(self.target.project_id)["task_number"] != self.size:
+                    self.index.refresh()
+                    self.mend()
+
+
+def _patiently() -> Retrying:
+    return Retrying(
         retry=retry_if_exception_type(UnavailableError),
         stop=stop_after_delay(PATIENCE_S),
         wait=wait_exponential(multiplier=0.5, max=5),
         reraise=True,
-    ):
-        with attempt:
-            if attempt.retry_state.attempt_number > 1:
-                index.refresh()
-            missing = [task for task in tasks if index.find(task) is None]
-            if missing:
-                target.server.import_tasks(target.project_id, missing)
+    )
 
 
-def _update(target: Target, batch: list[tuple[Session, Json]], index: _Index, report: Report) -> None:
+def _update(target: Target, batch: list[tuple[Session, Json]], index: Index, report: Report) -> None:
     """Bring tasks that were there before the batch up to date; predictions of all of them in one request."""
     additions: list[Json] = []
     outdated: list[int] = []
@@ -135,57 +191,3 @@ def _add_reviews(target: Target, task_id: int, session: Session, annotations: li
 
 def _boxes(review: Review) -> object:
     return review.state, [(item.event.start_s, item.event.end_s, item.label, item.certainty) for item in review.annotations]
-
-
-class _Index:
-    """What the project holds: its tasks' data and predictions, in a temporary database that SQLite deletes on closing."""
-
-    def __init__(self, server: Server, project_id: int) -> None:
-        self._server, self._project_id = server, project_id
-        self._database = sqlite3.connect("")
-        self._database.executescript(
-            """
-            CREATE TABLE task (session_id TEXT PRIMARY KEY, id INTEGER, data TEXT);
-            CREATE TABLE prediction (task_id INTEGER, id INTEGER PRIMARY KEY, version TEXT, result TEXT);
-            CREATE INDEX prediction_of_task ON prediction (task_id, version);
-            """
-        )
-        self.refresh()
-
-    def close(self) -> None:
-        self._database.close()
-
-    def refresh(self) -> None:
-        """Read the project anew. Raises InputError if it holds a session twice."""
-        self._database.execute("DELETE FROM task")
-        self._database.execute("DELETE FROM prediction")
-        for task_id, data in self._server.tasks(self._project_id):
-            try:
-                row = (str(data.get("session_id", f"task {task_id}")), task_id, json.dumps(data))
-                self._database.execute("INSERT INTO task VALUES (?, ?, ?)", row)
-            except sqlite3.IntegrityError as error:
-                raise InputError(
-                    f"project {self._project_id} holds session {row[0]!r} twice (task {task_id}); delete one of the two tasks"
-                ) from error
-        rows = (
-            (item["task"], item["id"], item["model_version"], _canonical(item["result"]))
-            for item in self._server.predictions(self._project_id)
-        )
-        self._database.executemany("INSERT INTO prediction VALUES (?, ?, ?, ?)", rows)
-
-    def find(self, task: Json) -> tuple[int, Json] | None:
-        """Number and data of the stored task of the same session."""
-        query = "SELECT id, data FROM task WHERE session_id = ?"
-        row = self._database.execute(query, (task["data"]["session_id"],)).fetchone()
-        return (row[0], json.loads(row[1])) if row else None
-
-    def predictions(self, task_id: int, prediction: Json) -> tuple[bool, list[int]]:
-        """Whether the task holds just this prediction, and the numbers of the others of its model version."""
-        query = "SELECT id, result FROM prediction WHERE task_id = ? AND version = ? ORDER BY id"
-        rows = self._database.execute(query, (task_id, prediction["model_version"])).fetchall()
-        same = [number for number, result in rows if result == _canonical(prediction["result"])][:1]
-        return bool(same), [number for number, _ in rows if number not in same]
-
-
-def _canonical(result: Any) -> str:
-    return json.dumps(result, sort_keys=True)
