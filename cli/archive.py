@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
 
 from cli.options import MOST_S, Number
+from cli.output import words_column
 from detectors import known_detector, load_detector
 from importers.hls import AUDIO_OFFSET_S, PUBLIC_ARCHIVE, REGION, Archive
 from importers.windows import Window, read_windows
@@ -206,7 +207,7 @@ def archive_progress(words: str, options: ArchiveOptions, source: str, *, as_jso
     windows, _ = windows_of(node_of(source), options)
     total_s = sum((window.end - window.start).total_seconds() for window in windows)
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), _Speed(Column(no_wrap=True)), TimeRemainingColumn())
+    columns = (words_column(), BarColumn(), _Speed(Column(no_wrap=True)), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=as_json or not console.is_terminal) as bar:
         task = bar.add_task(words, total=total_s)
         yield lambda seconds: bar.advance(task, seconds)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from cli.output import json_option, print_json
+from cli.output import json_option, print_json, print_table, say
 from labelstudio.client import Server
 from podcast.settings import load_settings
 
@@ -42,4 +41,7 @@ def rounds_command(as_json: bool) -> None:
     for row in rounds:
         left = int(row["sessions"]) - int(row["reviewed"])
         table.add_row(str(row["round"]), *(str(row[name]) for name in COUNTS), str(left), str(row["url"]))
-    Console().print(table if rounds else "No rounds yet: `podcast import` makes one.")
+    if rounds:
+        print_table(table)
+    else:
+        say("No rounds yet: `podcast import` makes one.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -82,9 +81,3 @@ def _told_format(source: str) -> str:
 def _are_predictions(uri: str) -> bool:
     with closing(storage.open_read(uri)) as file:
         return DatasetTable(file, uri).are_predictions
-
-
-def document_root_for(folder: str, configured: Path | None) -> Path | None:
-    """Label Studio's document root: the configured one, or else the folder above the audio."""
-    path = storage.local_path(folder)
-    return configured or (path.resolve().parent if path else None)

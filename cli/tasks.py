@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from cli.output import finish, json_option, progress
-from cli.sources import document_root_for, read_source, source_options
+from cli.sources import read_source, source_options
 from importers.base import own_name
 from labelstudio.labels import LabelConfig
+from labelstudio.signed import signing_key
 from labelstudio.tasks import to_tasks
 from podcast import storage
 from podcast.model import Session
@@ -26,24 +27,32 @@ from podcast.report import Report
 def tasks_command(source: str, output: str, round_name: str, as_json: bool, **options: Any) -> None:
     """Write SOURCE as a task file. Needs neither a server nor the audio.
 
-    Without LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, Label Studio's document root is taken to be the folder above the audio.
+    For audio outside LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, or without it, the root is taken to be the folder above the audio.
     """
     from labelstudio.audio import page_address
     from podcast.settings import load_settings
 
     report = Report()
     report.counts.update(written=0, refused=0)
-    root = load_settings().label_studio_local_files_document_root
+    settings = load_settings()
+    root, key = settings.label_studio_local_files_document_root, settings.audio_signing_key or settings.label_studio_api_key
     config, name = LabelConfig.load(), round_name or own_name(source)
 
     def address(session: Session) -> str:
         uri = session.recording.audio_uri
-        return page_address(uri, document_root_for(uri.rpartition("/")[0] or ".", root))
+        path = storage.local_path(uri)
+        if root is None or path is None or root.resolve() in path.resolve().parent.parents:
+            return page_address(uri, root or (path and path.resolve().parent.parent))
+        report.warn(
+            f"audio lies outside LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, which is {root}; "
+            "its addresses are as if the folder above it were the root"
+        )
+        return page_address(uri, path.resolve().parent.parent)
 
     sessions = read_source(source, audio_required=False, **options)
     with progress("Writing tasks", as_json=as_json) as advance, storage.open_write(output) as file:
         file.write(b"[")
-        for _, task in to_tasks(sessions, name, config, address, report):
+        for _, task in to_tasks(sessions, name, config, address, report, signing_key(key)):
             file.write((",\n" if report.counts["written"] else "\n").encode() + json.dumps(task, ensure_ascii=False).encode())
             report.counts["written"] += 1
             advance(1)

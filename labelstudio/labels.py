@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 from podcast.errors import InputError
 from podcast.model import Certainty, ReviewState
 
-Kind = TypeVar("Kind", Certainty, ReviewState)
-
+Meaning = TypeVar("Meaning", Certainty, ReviewState)
 LABEL_CONFIG_PATH = Path(__file__).parents[1] / "label_config.xml"
 
 
@@ -33,29 +33,38 @@ class LabelConfig:
 
     @classmethod
     def parse(cls, xml: str, source: str = "label_config.xml") -> LabelConfig:
-        """Read the labeling configuration. Raises InputError naming `source` and the control that is missing."""
-        try:
-            root = ElementTree.fromstring(xml)
-        except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two for what it says of its encoding
-            raise InputError(f"{source}: not XML ({error})") from error
+        """Read the labeling configuration. Raises InputError naming `source`, and the element that is missing or wrong."""
+        root = _root(xml, source)
 
-        def control(tag: str, per_region: bool | None = None) -> ElementTree.Element:
+        def control(tag: str, per_region: bool | None = None) -> Element:
             for element in root.iter(tag):
                 if per_region in (None, element.get("perRegion") == "true"):
                     return element
             raise InputError(f"{source}: a <{tag}> {'with perRegion ' if per_region else ''}is missing")
 
-        def attribute(element: ElementTree.Element, name: str) -> str:
-            if value := element.get(name):
-                return value
-            raise InputError(f"{source}: a <{element.tag}> has no {name}")
+        def attribute(element: Element, name: str) -> str:
+            if not (value := element.get(name)):
+                raise InputError(f"{source}: a <{element.tag}> has no {name}=")
+            return value
 
-        def meaning(kind: type[Kind], element: ElementTree.Element, name: str, otherwise: Kind) -> Kind:
-            try:
-                return kind(element.get(name, otherwise))
-            except ValueError as error:
-                expected = ", ".join(kind)
-                raise InputError(f"{source}: {name} is {element.get(name)!r}; expected one of {expected}") from error
+        def named(tag: str, per_region: bool | None = None) -> str:
+            return attribute(control(tag, per_region), "name")
+
+        def values(parent: Element, tag: str) -> dict[str, Element]:
+            found: dict[str, Element] = {}
+            for element in parent.iter(tag):
+                value = attribute(element, "value")
+                if value in found:
+                    raise InputError(f"{source}: two <{tag}> have the value {value!r}, which nobody could tell apart")
+                found[value] = element
+            return found
+
+        def meaning(element: Element, name: str, kind: type[Meaning], default: Meaning) -> Meaning:
+            given = element.get(name, default)
+            if given not in list(kind):
+                place = f"{source}: <{element.tag} value={element.get('value')!r}>"
+                raise InputError(f"{place}: {name} is {given!r}, expected one of {', '.join(kind)}")
+            return kind(given)
 
         audio, regions, review = control("Audio"), control("Labels"), control("Choices", per_region=False)
         return cls(
@@ -64,20 +73,17 @@ class LabelConfig:
             audio_field=audio.get("value", "").removeprefix("$"),
             regions=attribute(regions, "name"),
             labels={
-                attribute(label, "value"): (
-                    label.get("means", attribute(label, "value")),
-                    meaning(Certainty, label, "certainty", Certainty.CERTAIN),
-                )
-                for label in regions.iter("Label")
+                value: (label.get("means", value), meaning(label, "certainty", Certainty, Certainty.CERTAIN))
+                for value, label in values(regions, "Label").items()
             },
             review=attribute(review, "name"),
             answers={
-                attribute(choice, "value"): meaning(ReviewState, choice, "reviewState", ReviewState.UNSURE)
-                for choice in review.iter("Choice")
+                value: meaning(choice, "reviewState", ReviewState, ReviewState.UNSURE)
+                for value, choice in values(review, "Choice").items()
             },
-            call_type=attribute(control("Choices", per_region=True), "name"),
-            note=attribute(control("TextArea", per_region=True), "name"),
-            session_note=attribute(control("TextArea", per_region=False), "name"),
+            call_type=named("Choices", per_region=True),
+            note=named("TextArea", per_region=True),
+            session_note=named("TextArea", per_region=False),
         )
 
     @classmethod
@@ -102,3 +108,20 @@ class LabelConfig:
     def answer_value(self, state: ReviewState) -> str | None:
         """The session-level answer that gives `state`, None where boxes or Skip say it."""
         return next((value for value, answer in self.answers.items() if answer is state), None)
+
+
+class _NoDoctype(TreeBuilder):
+    """Refuses a DOCTYPE: entities of a few lines fill any memory, and no labeling configuration needs one."""
+
+    def doctype(self, *_: object) -> None:
+        """Called at a DOCTYPE, before its entities are read."""
+        raise InputError("a DOCTYPE is not read")
+
+
+def _root(xml: str, source: str) -> Element:
+    try:
+        return ElementTree.fromstring(xml, XMLParser(target=_NoDoctype()))
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two for what it says of its encoding
+        raise InputError(f"{source}: not XML ({error})") from error

@@ -11,9 +11,11 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from rich.table import Table
 
 from cli.main import COMMANDS, cli
-from tests.conftest import ROOT, write_noise
+from cli.output import print_table, progress
+from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 
@@ -149,14 +151,6 @@ def test_tasks_without_server_or_audio(tmp_path: Path, monkeypatch: pytest.Monke
     assert first["data"]["round"] == "round1"
 
 
-def test_audio_that_label_studio_cannot_serve_is_refused(tmp_path: Path) -> None:
-    write_noise(tmp_path / "wavs" / "a.wav", 1.0)
-    status, _, errors = run(
-        "tasks", tmp_path / "wavs", "-o", tmp_path / "t.json", LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=str(tmp_path / "other")
-    )
-    assert status == 2 and "must lie in a folder below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT" in errors
-
-
 LABELS = (
     "dataset\twav_filename\tstart_time_s\tduration_s\tlocation\tdate\tpst_or_master_tape_identifier\nr\ta.wav\t1\t1\tx\ty\tz\n"
 )
@@ -190,3 +184,31 @@ def test_a_source_tells_its_format(
     (task,) = json.loads(Path("tasks.json").read_text())
     assert bool(task.get("annotations")) is (told == "annotations")
     assert bool(task.get("predictions")) is (told == "predictions")
+
+
+def test_tasks_need_no_audio_whatever_the_document_root(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"s{number}.json").write_text(json.dumps({"uri": f"wav\\s{number}.wav", "annotations": []}))
+    for root, prefix in ((tmp_path, "rounds/wav"), (tmp_path / "elsewhere", "wav")):
+        status, out, errors = run(
+            *("tasks", tmp_path / "in", "-o", tmp_path / "t.json", "--audio", tmp_path / "rounds" / "wav"),
+            LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=str(root),
+        )
+        assert status == 0 and "3 written, 0 refused" in out
+        addresses = [task["data"]["audio"] for task in json.loads((tmp_path / "t.json").read_text())]
+        assert addresses == [f"/data/local-files/?d={prefix}/s{number}.wav" for number in range(3)]
+        assert errors.count("lies outside LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT") == (root != tmp_path)
+
+
+def test_brackets_in_a_name_are_no_markup(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal, where the bar is drawn
+    with progress("Importing into a[/b] and :smile:", as_json=False) as advance:
+        advance(1)
+    table = Table("round", "address")
+    address = f"http://127.0.0.1:8080/projects/7/{'x' * 90}"
+    table.add_row("a[/b] :smile:", address)
+    print_table(table)
+    written = capsys.readouterr()
+    assert "Importing into a[/b] and :smile:" in written.err
+    assert "a[/b] :smile:" in written.out and address in written.out

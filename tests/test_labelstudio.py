@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -251,3 +252,44 @@ def test_a_configuration_without_a_control_is_refused_by_name() -> None:
         LabelConfig.parse(CONFIG.xml.replace('perRegion="true"', ""), "mine.xml")
     with pytest.raises(InputError, match=r"mine.xml: not XML"):
         LabelConfig.parse("<View>", "mine.xml")
+
+
+ENTITIES = "".join(f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in itertools.pairwise("abcdefghij"))
+BOMB = f'<?xml version="1.0"?><!DOCTYPE v [<!ENTITY a "aaaaaaaaaa">{ENTITIES}]><View>&j;</View>'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            'certainty="uncertain"',
+            'certainty="unsure"',
+            "<Label value='Uncertain call'>: certainty is 'unsure', expected one of certain",
+        ),
+        (
+            'reviewState="no_calls"',
+            'reviewState="nocalls"',
+            "<Choice value='No calls'>: reviewState is 'nocalls', expected one of unrev",
+        ),
+        ('value="Uncertain call"', 'value="Call"', "two <Label> have the value 'Call'"),
+        ('value="Not sure"', 'value="No calls"', "two <Choice> have the value 'No calls'"),
+        ('<Label value="Call"', "<Label", "a <Label> has no value="),
+        ('<Labels name="label"', "<Labels", "a <Labels> has no name="),
+        ('<Audio name="audio"', "<Audio", "a <Audio> has no name="),
+        ('<TextArea name="session_note"', "<TextArea", "a <TextArea> has no name="),
+        ("<View>", "<!DOCTYPE View><View>", "a DOCTYPE is not read"),
+        ("<View>", "<View>\ud800", "not XML"),
+        ("</View>", "", "not XML"),
+    ],
+)
+def test_a_slip_in_the_configuration_is_named(old: str, new: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        LabelConfig.parse(CONFIG.xml.replace(old, new), "mine.xml")
+    assert str(caught.value).startswith("mine.xml: ") and words in str(caught.value)
+
+
+def test_a_configuration_that_grows_when_it_is_read() -> None:
+    with pytest.raises(InputError, match=r"mine.xml: a DOCTYPE is not read"):
+        LabelConfig.parse(BOMB, "mine.xml")
+    with pytest.raises(InputError, match=r"is missing"):
+        LabelConfig.parse("<View>" * 100_000 + "</View>" * 100_000)

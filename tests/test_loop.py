@@ -262,7 +262,8 @@ def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: st
     submit_unchanged(studio.server, project)
     (row,) = [row for row in json.loads(podcast("rounds", "--json").stdout)["rounds"] if row["round"] == round_name]
     assert (row["sessions"], row["reviewed"], row["predictions"]) == (1, 1, 1)
-    assert round_name[:10] in podcast("rounds", COLUMNS="200").stdout
+    [line] = [line for line in podcast("rounds", COLUMNS="80").stdout.splitlines() if round_name in line]
+    assert f"{studio.url}/projects/{project} " in line
     result = podcast("doctor", "--round", round_name, "--json")
     assert (result.exit_code, json.loads(result.stdout)["ok"]) == (0, True)
     # Another tool makes a second set of tasks; an old backend leaves predictions without a version.

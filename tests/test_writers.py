@@ -16,6 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import cli
+from demo.round import Demo
+from demo.sessions import DemoSession, plan
 from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from labelstudio.lease import LEASE_S
 from labelstudio.round_in import newest
@@ -23,7 +25,7 @@ from labelstudio.sync import Target, sync
 from podcast.errors import ServiceError
 from podcast.model import Detection, ModelRun, Recording, Session, SoundEvent
 from podcast.report import Report
-from tests.conftest import ROOT, LabelStudio
+from tests.conftest import ROOT, LabelStudio, write_noise
 
 TOGETHER = 5
 SESSIONS = 40
@@ -264,3 +266,15 @@ def test_the_newest_run() -> None:
     runs = {ModelRun("energy", "9"): 5, ModelRun("energy", "10"): 2, ModelRun("other", "99"): 6}
     assert newest(runs) == ModelRun("energy", "10")
     assert newest({ModelRun("b"): 1, ModelRun("a", "2024-01"): 2, ModelRun("a", ""): 2}) == ModelRun("a", "2024-01")
+
+
+@pytest.mark.parametrize(("truth", "node"), [(plan()[:1], "rpi_orcasound_lab"), ([], "")])
+def test_the_demo_names_no_hydrophone_for_other_people_s_recordings(
+    studio: LabelStudio, truth: list[DemoSession], node: str
+) -> None:
+    name = f"demo of {len(truth)}"
+    write_noise(studio.audio / name / "mine.wav", 2.0)
+    demo = Demo(studio.server, studio.account, [], "", studio.document_root, studio.audio / name, truth, name)
+    demo.import_sessions()
+    [(_, data)] = studio.server.tasks(demo.target.project_id)
+    assert data["source_guid"] == node
