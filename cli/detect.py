@@ -19,7 +19,7 @@ from detectors.batch import Journal, Result, recordings, run
 from podcast import storage
 from podcast.dataset_table import DETECTION_COLUMNS
 from podcast.errors import InputError, Refusal
-from podcast.model import check_id
+from podcast.model import check_name
 from podcast.report import Report
 from podcast.settings import load_settings
 from podcast.times import parse_session_name
@@ -122,7 +122,7 @@ def _named(uris: Iterable[str], report: Report) -> Iterator[str]:
     """The recordings whose names no round would refuse; the others are refused before any work is done."""
     for uri in uris:
         try:
-            check_id(storage.stem(uri))
+            check_name(storage.stem(uri))
             parse_session_name(storage.stem(uri))
         except InputError as error:
             report.refuse(Refusal(uri, str(error)))

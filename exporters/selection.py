@@ -8,14 +8,12 @@ from typing import Any
 
 from exporters.base import WriteOptions
 from podcast.errors import InputError, Refusal
-from podcast.model import Certainty, Review, ReviewState, Session
+from podcast.model import Certainty, Review, ReviewState, Session, check_name
 from podcast.report import Report
 from podcast.reviews import COMPLETED, chosen
 from podcast.spool import Spool
 
 SIDECAR = "sidecar.jsonl"
-MAX_NAME_BYTES = 200
-"""A file's name may have 255 bytes; formats add an ending, storage a few letters while it writes."""
 
 NO_LETTER = "holds half of a surrogate pair, which is no letter"
 
@@ -88,18 +86,9 @@ def refusal(session: Session, error: InputError) -> Refusal:
 
 
 def check_texts(session: Session) -> None:
-    """Raise InputError unless the session's name can name a file, and its texts can be written."""
-    check_name(session.id)
+    """Raise InputError unless the session's texts can be written."""
     if not is_text(session.round, session.absolute_time, session.recording.uri, session.recording.source_guid):
         raise InputError(f"a text of it {NO_LETTER}")
-
-
-def check_name(name: str) -> None:
-    """Raise InputError unless a session's or annotator's name can be that of one file on any machine."""
-    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
-        raise InputError(f"{name!r} cannot name a file: it is empty, begins with a dot, or holds a slash or a control character")
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise InputError(f"its name has {len(name.encode())} bytes, and can name a file with {MAX_NAME_BYTES} at most")
 
 
 def is_text(*texts: str) -> bool:

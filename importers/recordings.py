@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podcast import audio, storage
 from podcast.errors import InputError, StorageError
-from podcast.model import Recording, check_id
+from podcast.model import Recording, check_name
 from podcast.times import SessionName, parse_session_name
 
 
@@ -26,7 +26,7 @@ class AudioFolder:
         `uri` is the address in the source, `source_guid` the node if the source tells it. Raises InputError if the audio is
         damaged or no WAV, or is nowhere although it is required.
         """
-        check_id(session_id)
+        check_name(session_id)
         name = parse_session_name(session_id)
         guid = source_guid or name.source_guid
         audio_uri = storage.join(self._uri, f"{session_id}.wav")

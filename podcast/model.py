@@ -21,7 +21,7 @@ LONGEST_S = 1e7
 
 HIGHEST_HZ = 1e9
 
-LONGEST_ID = 200
+LONGEST_NAME = 200
 """Bytes of a session's id in UTF-8: files are named after it, and their names end at 255."""
 
 CALL = "Call"
@@ -174,7 +174,7 @@ class Recording:
 class Session:
     """One recording of about a minute with what models (`detections`) and people (`reviews`, oldest first) say of it.
 
-    Files are named after its `id`: InputError for one that cannot name a file (`check_id`).
+    Files are named after its `id`: InputError for one that cannot name a file (`check_name`).
 
     `absolute_time` is the name of the parent recording's start, as Pod.Cast files carry it. `model_runs` names the models that
     looked, including those that found nothing.
@@ -189,21 +189,21 @@ class Session:
     reviews: tuple[Review, ...] = ()
 
     def __post_init__(self) -> None:
-        check_id(self.id)
+        check_name(self.id)
 
 
-def check_id(session_id: str) -> None:
-    """Raise InputError for a session id that cannot name a file everywhere: empty, too long, hidden, with a slash or a control
+def check_name(name: str) -> None:
+    """Raise InputError for a session's or an annotator's name that cannot name a file everywhere: empty, too long, hidden, with a slash or a control
     character, or with half of a surrogate pair."""
-    if any(letter in "/\\" or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in session_id):
+    if any(letter in "/\\" or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
         problem = "it holds a slash, a control character or half of a letter"
-    elif not session_id or session_id.startswith("."):
+    elif not name or name.startswith("."):
         problem = "it is empty, or begins with a dot"
-    elif len(session_id.encode()) > LONGEST_ID:
-        problem = f"it is longer than {LONGEST_ID} bytes"
+    elif len(name.encode()) > LONGEST_NAME:
+        problem = f"it is longer than {LONGEST_NAME} bytes"
     else:
         return
-    raise InputError(f"{session_id[:60]!r} cannot name a session: {problem}")
+    raise InputError(f"{name[:60]!r} cannot name a file: {problem}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ from itertools import chain
 from typing import BinaryIO
 
 from exporters import dataset_tsv
-from exporters.selection import check_name
 from importers import release as released
 from importers.base import ReadOptions
 from podcast import audio, dataset_table, storage
 from podcast.errors import InputError, PodcastError, Refusal
-from podcast.model import Session
+from podcast.model import Session, check_name
 from podcast.report import Report
 from podcast.reviews import COMPLETED, DEFAULT_OVERLAP, consensus
 from podcast.session_spool import SessionSpool

@@ -246,7 +246,7 @@ def release_of_three(tmp_path: Path) -> Path:
         ("reviews.csv", "1,1,annotator-001,calls", "1,1,annotator-001,cals", "cals"),
         ("reviews.csv", "1,1,annotator-001,calls", "1,1", "reviews.csv, line 3: has"),
         ("sessions.csv", "\n1,r5,", "\n1,r5,\xff", "sessions.csv, line 3: is not UTF-8"),
-        ("sessions.csv", "\n1,r5,", "\n1/../../x,r5,", "cannot name a session"),
+        ("sessions.csv", "\n1,r5,", "\n1/../../x,r5,", "cannot name a file"),
     ],
 )
 def test_a_damaged_line_of_a_release_costs_its_session_and_no_other(
