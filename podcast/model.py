@@ -193,8 +193,8 @@ class Session:
 
 
 def check_name(name: str) -> None:
-    """Raise InputError for a session's or an annotator's name that cannot name a file everywhere: empty, too long, hidden, with a slash or a control
-    character, or with half of a surrogate pair."""
+    """Raise InputError for a session's or an annotator's name that cannot name a file everywhere: empty, too long, hidden, with a
+    slash or a control character, or with half of a surrogate pair."""
     if any(letter in "/\\" or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
         problem = "it holds a slash, a control character or half of a letter"
     elif not name or name.startswith("."):

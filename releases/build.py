@@ -17,6 +17,7 @@ from importers.base import ReadOptions
 from podcast import audio, dataset_table, storage
 from podcast.errors import InputError, PodcastError, Refusal
 from podcast.model import Session, check_name
+from podcast.reading import decode
 from podcast.report import Report
 from podcast.reviews import COMPLETED, DEFAULT_OVERLAP, consensus
 from podcast.session_spool import SessionSpool
@@ -221,7 +222,8 @@ class _Release:
         new = (record for record in records(spool, self._options.overlap, Report()) if record.session.id not in self._refused)
         changes = counts(diff(records_of(previous, self._options.overlap), new))
         lines = "".join(f"- {count} {what.replace('_', ' ')}\n" for what, count in changes.items())
-        earlier = storage.read(storage.join(previous, "CHANGELOG")).decode()
+        uri = storage.join(previous, "CHANGELOG")
+        earlier = decode(storage.read(uri), uri)
         self._write("CHANGELOG", f"{head}{lines}\n{earlier}".encode())
 
     def checksums(self) -> bytes:
