@@ -57,7 +57,7 @@ class Labels:
 def open_table(folder: str, name: str, delimiter: str) -> Iterator[Table]:
     """A table with a header. Lines of the wrong number of cells, and text that is not UTF-8, are findings and passed over."""
     with storage.open_read(storage.join(folder, name)) as file:
-        read = reading.Table(file, name, delimiter)
+        read = reading.Table(file, name, delimiter, multiline=delimiter == ",")
         table = Table(name, read.columns, iter(()), [])
         table.lines = _lines(read, table)
         yield table

@@ -130,7 +130,7 @@ class Pseudonyms:
         """A table `annotator,pseudonym`. Raises InputError for another header, or two annotators of one pseudonym."""
         known: dict[str, str] = {}
         with storage.open_read(uri) as file:
-            for line in Table(file, uri, ",", ("annotator", "pseudonym")):
+            for line in Table(file, uri, ",", ("annotator", "pseudonym"), multiline=True):
                 if line.problem or not all(line.cells.values()):
                     raise InputError(f"{line.where}: {line.problem or 'expected an annotator and a pseudonym, both filled'}")
                 if line.cells["annotator"] in known or line.cells["pseudonym"] in known.values():
