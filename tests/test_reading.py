@@ -30,7 +30,7 @@ AT_HOME = {
     "podcast/spool.py": "rows of its own temporary database",
     "pipeline/journal.py": "its own journal",
     "detectors/batch.py": "its own journal",
-    "labelstudio/sync.py": "rows of its own temporary index",
+    "labelstudio/index.py": "rows of its own temporary index",
     "ml_backend/cache.py": "rows of its own cache",
     "demo/check.py": "what the check itself exported a moment before",
     "demo/round.py": "the demo's own account",

@@ -247,3 +247,11 @@ def test_uncertain_boxes_are_told_apart(tmp_path: Path) -> None:
     release = released([session("s", said)], tmp_path)
     assert [row["certainty"] for row in rows(release / "annotations.csv")] == ["uncertain", "certain"]
     assert "1 of 2 boxes are uncertain" in (release / "README.md").read_text()
+
+
+def test_a_previous_changelog_that_is_no_text_is_named(tmp_path: Path) -> None:
+    first = released([session("a", review("ann", CALLS, [(1, 2)]))], tmp_path)
+    (first / "CHANGELOG").write_bytes(b"caf\xe9\n")
+    options = ReleaseOptions("next", with_audio=False, previous=str(first))
+    with pytest.raises(InputError, match="CHANGELOG, line 1: not UTF-8"):
+        build([session("a", review("ann", CALLS, [(1, 2)]))], str(tmp_path), options, no_address)
