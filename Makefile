@@ -57,5 +57,6 @@ clean:
 
 .venv-label-studio/installed: demo/constraints-label-studio.txt | .venv/bin/uv
 	$(PYTHON) -m venv .venv-label-studio
-	$(UV) .venv-label-studio --constraint $< label-studio
+	$(UV) .venv-label-studio --constraint $< label-studio whitenoise brotli
+	.venv-label-studio/bin/python -m whitenoise.compress --quiet .venv-label-studio/lib/python3*/site-packages/web/dist/apps/labelstudio map
 	touch $@

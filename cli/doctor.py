@@ -11,7 +11,7 @@ import httpx
 
 from cli.output import json_option, print_json, say
 from labelstudio.client import Server
-from labelstudio.health import Finding, examine_round, examine_server, reached_by_label_studio
+from labelstudio.health import Finding, examine_addon, examine_round, examine_server, reached_by_label_studio
 from podcast.errors import InputError, PodcastError
 from podcast.settings import Settings, load_settings
 
@@ -57,6 +57,7 @@ def _examine(settings: Settings, round_name: str | None, *, mend: bool) -> Itera
         yield _ml_backend(settings.ml_backend_url, server if found.good else None)
     if not found.good:
         return
+    yield examine_addon(server)
     projects = [project for project in server.rounds() if round_name in (None, project["title"])]
     if round_name and not projects:
         yield Finding(f"round {round_name}", False, "not in Label Studio", "`podcast rounds` lists the rounds")

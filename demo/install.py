@@ -14,6 +14,8 @@ from demo.processes import running
 from podcast.errors import InputError
 
 CONSTRAINTS = Path(__file__).parent / "constraints-label-studio.txt"
+PACKAGES = ("label-studio", "whitenoise", "brotli")
+"""The server, and what the add-on needs in its environment."""
 BESIDE = Path(__file__).parents[1] / ".venv-label-studio"
 """Where `make` puts it."""
 WHOLE = "installed"
@@ -61,7 +63,7 @@ def _install(place: Path) -> None:
     python = str(place / "bin" / "python")
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(place)],
-        [python, "-m", "pip", "install", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS), "label-studio"],
+        [python, "-m", "pip", "install", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS), *PACKAGES],
     ):
         log = place.with_suffix(".log")
         with running("the installation of Label Studio", command, {}, log, url="", start_s=0) as child:

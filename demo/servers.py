@@ -27,10 +27,12 @@ class Account:
 
 
 @contextmanager
-def label_studio(folder: Path, port: int, document_root: Path, account: Account, *, wait: bool = True) -> Iterator[Child]:
+def label_studio(
+    folder: Path, port: int, document_root: Path, account: Account, *, wait: bool = True, addon: bool = True
+) -> Iterator[Child]:
     """Label Studio on SQLite below `folder`, on 127.0.0.1, quiet and offline, for the time of the block.
 
-    Healthy from the start, unless told not to `wait`.
+    Healthy from the start, unless told not to `wait`; with the add-on where it is there, unless told otherwise.
     """
     free_port(port, "--port")
     env = {
@@ -54,6 +56,9 @@ def label_studio(folder: Path, port: int, document_root: Path, account: Account,
             "Label Studio is not installed; `podcast demo` installs it, or name its executable by LABEL_STUDIO_COMMAND"
         )
     command = [str(executable), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
+    project = Path(__file__).parents[1]
+    if addon and (project / "label_studio_addon").is_dir():
+        env |= {"DJANGO_SETTINGS_MODULE": "label_studio_addon.settings", "PYTHONPATH": str(project)}
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}/health"
     with running("Label Studio", command, env, folder / "label-studio.log", url, LABEL_STUDIO_START_S) as child:

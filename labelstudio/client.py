@@ -61,6 +61,13 @@ class Server:
         with self._clear_errors():
             return int(self.sdk.users.whoami().id)
 
+    def addon(self) -> Json | None:
+        """What the add-on says of itself (`tested`, `label_studio`, `sure`); None where Label Studio runs without it."""
+        with self._clear_errors():
+            answer = self.http.get("/rounds/health")
+            there = answer.status_code == httpx.codes.OK and "json" in answer.headers.get("Content-Type", "")
+            return dict(answer.json()) if there else None
+
     def users(self) -> dict[int, str]:
         """Account numbers and their addresses."""
         with self._clear_errors():

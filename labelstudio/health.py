@@ -22,6 +22,10 @@ from podcast.errors import InputError, PodcastError, UnavailableError
 Json = dict[str, Any]
 
 TESTED_VERSION = "1.23.2"
+WITHOUT_ADDON = (
+    "two people at once get the same session, anybody with an account may delete a round, and pages load slowly; "
+    "how to add it: docs/label-studio-addon.md"
+)
 MEND_CLOUD = "import once more, which makes the storage object; its credentials must read the file (docs/storage.md)"
 MEND_WEB = "the file must be public, and its server must allow other origins and ranges (docs/storage.md)"
 MEND_AUDIO = {
@@ -58,6 +62,21 @@ def examine_server(server: Server) -> Finding:
         return Finding("Label Studio", False, str(error), mend)
     tested = version == TESTED_VERSION
     return Finding("Label Studio", True, f"{version} at {server.url}{'' if tested else f'; tested with {TESTED_VERSION}'}")
+
+
+def examine_addon(server: Server) -> Finding:
+    """Whether the add-on is there. Label Studio works without it, and lacks what is named."""
+    try:
+        found = server.addon()
+    except PodcastError as error:
+        return Finding("add-on", False, str(error), "start Label Studio, or set LABEL_STUDIO_URL")
+    if found is None:
+        return Finding("add-on", True, "not there: " + WITHOUT_ADDON)
+    if not found["sure"]:
+        return Finding(
+            "add-on", True, f"made for Label Studio {found['tested']}, so it left the page and the order of sessions alone"
+        )
+    return Finding("add-on", True, "there")
 
 
 def examine_round(server: Server, project: Json, document_root: Path | None = None, *, mend: bool = False) -> Iterator[Finding]:

@@ -70,11 +70,11 @@ def each_data(request: pytest.FixtureRequest) -> Path:
 class LabelStudio:
     """A running Label Studio that can be stopped and started again: `audio` is a folder that it may serve."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, addon: bool = True) -> None:
         self.account = Account("annotator@example.org", secrets.token_urlsafe(9), secrets.token_hex(20))
         self.document_root = folder / "files"
         self.audio.mkdir(parents=True)
-        self._folder, self._port, self._stack = folder, own_port(), ExitStack()
+        self.folder, self._port, self._stack, self._addon = folder / "label-studio", own_port(), ExitStack(), addon
         self.running = False
 
     @property
@@ -86,8 +86,7 @@ class LabelStudio:
         return Server(self.url, self.account.token)
 
     def start(self) -> None:
-        folder = self._folder / "label-studio"
-        self._stack.enter_context(label_studio(folder, self._port, self.document_root, self.account))
+        self._stack.enter_context(label_studio(self.folder, self._port, self.document_root, self.account, addon=self._addon))
         self.running = True
 
     def stop(self) -> None:

@@ -89,7 +89,11 @@ def test_what_services_name_is_there(compose: dict[str, Any]) -> None:
 def test_versions_are_those_the_project_is_tested_with(compose: dict[str, Any]) -> None:
     [label_studio] = re.findall(r"^label-studio==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
     [moto] = re.findall(r"^moto==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    assert compose["services"]["label-studio"]["image"] == f"heartexlabs/label-studio:{label_studio}"
+    image = (ROOT / compose["services"]["label-studio"]["build"]["dockerfile"]).read_text()
+    assert f"FROM heartexlabs/label-studio:{label_studio} AS label-studio\n" in image
+    assert f'TESTED_VERSION = "{label_studio}"' in (ROOT / "label_studio_addon" / "__init__.py").read_text()
+    pinned = (ROOT / "demo" / "constraints-label-studio.txt").read_text().splitlines()
+    assert {"whitenoise", "brotli"} == {name.partition("==")[0] for name in re.findall(r"\w+==\S+", image) if name in pinned}
     assert compose["services"]["s3"]["image"] == f"motoserver/moto:{moto}"
     assert compose["services"]["postgres"]["image"] == "postgres:16.10-bookworm"
     images = [service["image"] for service in compose["services"].values() if "image" in service]
