@@ -67,6 +67,7 @@ MIDDLEWARE = _after(
     "jwt_auth.middleware.JWTAuthenticationMiddleware",
     "label_studio_addon.guard.GuardMiddleware",
     "label_studio_addon.files.FilesMiddleware",
+    "label_studio_addon.page.PageMiddleware",
     "label_studio_addon.stream.StreamMiddleware",
 )
 

@@ -30,6 +30,8 @@ class LabelConfig:
     call_type: str
     note: str
     session_note: str
+    heard: str
+    """Where the add-on keeps what was heard before an answer; empty in a configuration of before."""
 
     @classmethod
     def parse(cls, xml: str, source: str = "label_config.xml") -> LabelConfig:
@@ -84,6 +86,7 @@ class LabelConfig:
             call_type=named("Choices", per_region=True),
             note=named("TextArea", per_region=True),
             session_note=named("TextArea", per_region=False),
+            heard="heard" if any(element.get("name") == "heard" for element in root.iter("TextArea")) else "",
         )
 
     @classmethod
@@ -94,7 +97,7 @@ class LabelConfig:
     @property
     def controls(self) -> dict[str, str]:
         """The type that Label Studio gives to what each control stores, by the control's name."""
-        texts = {self.note: "textarea", self.session_note: "textarea"}
+        texts = {name: "textarea" for name in (self.note, self.session_note, self.heard) if name}
         return {self.regions: "labels", self.review: "choices", self.call_type: "choices", **texts}
 
     def label_value(self, label: str, certainty: Certainty) -> str:

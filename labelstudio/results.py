@@ -33,6 +33,7 @@ class Kind(Enum):
     CALL_TYPE = auto()
     NOTE = auto()
     SESSION_NOTE = auto()
+    HEARD = auto()
     OTHER = auto()
 
 
@@ -85,7 +86,8 @@ def classify(item: Any, config: LabelConfig, duration_s: float | None = None) ->
         raise InputError(f"value is {_shown(value)}, expected an object")
     if name == config.regions:
         return _box(identity, item, value, config, duration_s)
-    meaning = {config.review: Kind.ANSWER, config.call_type: Kind.CALL_TYPE, config.note: Kind.NOTE}.get(name, Kind.SESSION_NOTE)
+    answers = {config.review: Kind.ANSWER, config.call_type: Kind.CALL_TYPE, config.note: Kind.NOTE, config.heard: Kind.HEARD}
+    meaning = answers.get(name, Kind.SESSION_NOTE)
     text = _chosen(value) if kind == "choices" else _written(value)
     return Item(meaning, identity, text, on_box=meaning in (Kind.CALL_TYPE, Kind.NOTE))
 

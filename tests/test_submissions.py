@@ -191,6 +191,14 @@ def test_what_cannot_be_a_box_is_kept_in_words_and_the_session_goes_on(item: Jso
     assert warning.startswith(f"{NAME}: ") and warning.endswith("is not kept")
 
 
+def test_what_the_page_says_of_the_listening_is_no_note_and_no_trouble() -> None:
+    kept = {"text": ['{"loaded":true,"heard_s":41.2,"duration_s":59.94,"asked":[]}']}
+    heard = {"id": "heard4k2x9q1z", "from_name": "heard", "to_name": "audio", "type": "textarea", "value": kept}
+    [session], report = read(task([region("a", 1.0, 2.0), heard]))
+    assert not report.refusals and not report.warnings
+    assert session.reviews[0].note == ""
+
+
 def test_two_answers_are_unsure_and_named() -> None:
     answers = [{"id": n, "from_name": "review", "type": "choices", "value": {"choices": [n]}} for n in ("No calls", "Not sure")]
     [session], report = read(task(answers))

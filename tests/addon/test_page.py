@@ -1,0 +1,237 @@
+"""The labelling page with the add-on, in real Chromium, as a volunteer's account gets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+
+from tests.addon.conftest import Volunteer
+from tests.conftest import LabelStudio
+from tests.test_page import CHROMIUM, COLOURS, QUIET
+
+WAIT_MS = 20_000
+LOADS = 10
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}; apt-get install chromium")
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=WAIT_MS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Desk:
+    """A volunteer's browser at a round's label stream, with what the server refused and what the network carried."""
+
+    page: Page
+    volunteer: Volunteer
+    project: int
+    url: str
+    refused: list[str] = field(default_factory=list)
+    carried: dict[str, int] = field(default_factory=dict)
+
+    def open(self) -> None:
+        self.page.goto(f"{self.url}/projects/{self.project}/data?labeling=1")
+        expect(self.page.get_by_test_id("bottombar-submit-button")).to_be_enabled()
+        expect(self.page.get_by_test_id("timebox-end-time").locator("input")).to_have_value("00:00:02:000")
+        expect(self.page.locator(".podcast-bar summary")).to_contain_text("done")
+
+    @property
+    def boxes(self) -> Any:
+        return self.page.locator(".lsf-tree__node_type_audioregion")
+
+    @property
+    def question(self) -> Any:
+        return self.page.locator("dialog.podcast-ask")
+
+    def painted(self) -> None:
+        self.page.wait_for_function(f"() => document.querySelector('canvas') && ({COLOURS})() > 50", timeout=WAIT_MS)
+
+    def draw(self) -> None:
+        canvas = self.page.locator("canvas").first.bounding_box()
+        assert canvas
+        self.page.keyboard.press("1")
+        self.page.mouse.move(canvas["x"] + 200, canvas["y"] + 60)
+        self.page.mouse.down()
+        self.page.mouse.move(canvas["x"] + 260, canvas["y"] + 60, steps=6)
+        self.page.mouse.up()
+        expect(self.boxes).to_have_count(1)
+
+    def listen(self) -> None:
+        """Play more than half of the two seconds."""
+        self.page.keyboard.press("Space")
+        self.page.wait_for_function(
+            "() => [...document.querySelectorAll('audio')].at(-1).played.length "
+            "&& [...document.querySelectorAll('audio')].at(-1).currentTime > 1.2"
+        )
+
+    def send(self, *keys: str) -> dict[str, Any]:
+        """Press keys, and give what the page sends then."""
+        with self.page.expect_response(
+            lambda answer: answer.request.method in ("POST", "PATCH") and "/annotations" in answer.url
+        ) as sent:
+            for key in keys:
+                self.page.keyboard.press(key)
+        assert sent.value.ok
+        body: dict[str, Any] = json.loads(sent.value.request.post_data or "")
+        return body
+
+
+@pytest.fixture
+def desk(
+    chromium: Browser, studio: LabelStudio, volunteers: Callable[[], Volunteer], new_round: Callable[[int], int]
+) -> Iterator[Desk]:
+    volunteer = volunteers()
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    context.set_default_timeout(WAIT_MS)
+    context.add_cookies([{"name": name, "value": value, "url": studio.url} for name, value in volunteer.http.cookies.items()])
+    page = context.new_page()
+    desk = Desk(page, volunteer, new_round(3), studio.url)
+    page.on("response", lambda answer: _note(desk, answer))
+    protocol, addresses = context.new_cdp_session(page), {}
+    protocol.send("Network.enable")
+    protocol.on("Network.requestWillBeSent", lambda event: addresses.update({event["requestId"]: event["request"]["url"]}))
+    protocol.on(
+        "Network.loadingFinished",
+        lambda event: desk.carried.update(
+            {f"{addresses.get(event['requestId'])} {event['requestId']}": int(event["encodedDataLength"])}
+        ),
+    )
+    yield desk
+    context.close()
+
+
+def _note(desk: Desk, answer: Response) -> None:
+    if answer.status >= 400:
+        desk.refused.append(f"{answer.status} {answer.request.method} {answer.url}")
+
+
+def heard(studio: LabelStudio, project: int) -> dict[str, Any]:
+    """What is kept of the one answer in a round."""
+    [annotation] = [item for task in studio.server.export(project) for item in task["annotations"]]
+    [kept] = [item for item in annotation["result"] if item["from_name"] == "heard"]
+    found: dict[str, Any] = json.loads(kept["value"]["text"][0])
+    return found
+
+
+@pytest.mark.timeout(400)
+def test_the_spectrogram_is_painted_untouched_in_ten_of_ten_loads(desk: Desk) -> None:
+    for _ in range(LOADS):
+        desk.open()
+        desk.painted()
+    desk.send("n", "Control+Enter", "Control+Enter")
+    desk.painted()
+
+
+def test_scripts_travel_once_and_small_and_a_sound_travels_once(desk: Desk) -> None:
+    desk.open()
+    desk.painted()
+    page = {address: size for address, size in desk.carried.items() if "/react-app" in address or "/rounds/files" in address}
+    sounds = [size for address, size in desk.carried.items() if "/data/local-files/" in address]
+    assert 1_000_000 < sum(page.values()) < 2_000_000
+    assert len(sounds) == 1
+    desk.carried.clear()
+    desk.open()
+    desk.painted()
+    assert sum(size for address, size in desk.carried.items() if "/react-app" in address or "/rounds/files" in address) == 0
+
+
+def test_a_persons_own_settings_stay(desk: Desk) -> None:
+    stored = "JSON.parse(localStorage.getItem('ls:audio-tag:settings'))"
+    desk.open()
+    assert desk.page.evaluate(stored)["spectrogramColorScheme"] == "inferno"
+    assert desk.page.evaluate(stored)["playpauseHotkey"] == "audio:playpause"
+    desk.page.evaluate(
+        f"localStorage.setItem('ls:audio-tag:settings', JSON.stringify({{...{stored}, spectrogramMinDb: -90, loopRegion: true}}))"
+    )
+    desk.open()
+    kept = desk.page.evaluate(stored)
+    assert (kept["spectrogramMinDb"], kept["loopRegion"], kept["spectrogramScale"]) == (-90, True, "linear")
+
+
+def test_boxes_beside_no_calls_are_asked_about_and_the_answer_is_kept(desk: Desk, studio: LabelStudio) -> None:
+    desk.open()
+    desk.draw()
+    desk.listen()
+    desk.page.keyboard.press("n")
+    desk.page.keyboard.press("Control+Enter")
+    expect(desk.question).to_contain_text("said that there are no calls")
+    desk.page.keyboard.press("Escape")
+    expect(desk.question).to_have_count(0)
+    assert not [task for task in studio.server.export(desk.project) if task["annotations"]]
+    desk.page.keyboard.press("Control+Enter")
+    expect(desk.question).to_be_visible()
+    desk.send("Control+Enter")
+    found = heard(studio, desk.project)
+    assert found["asked"] == ["boxes_beside_no_calls"]
+    assert found["loaded"] is True and found["duration_s"] == pytest.approx(2, abs=0.1) and 1 < found["heard_s"] <= 2.1
+
+
+def test_who_has_listened_is_not_asked(desk: Desk, studio: LabelStudio) -> None:
+    desk.open()
+    desk.listen()
+    desk.send("n", "Control+Enter")
+    assert heard(studio, desk.project)["asked"] == []
+
+
+def test_a_minute_that_was_not_played_is_asked_about(desk: Desk, studio: LabelStudio) -> None:
+    desk.open()
+    desk.page.keyboard.press("n")
+    desk.page.keyboard.press("Control+Enter")
+    expect(desk.question).to_contain_text("heard less than half")
+    desk.send("Control+Enter")
+    assert (heard(studio, desk.project)["asked"], heard(studio, desk.project)["heard_s"]) == (["not_heard"], 0)
+
+
+def test_a_minute_whose_sound_did_not_load_is_asked_about(desk: Desk, studio: LabelStudio) -> None:
+    for path in studio.audio.rglob("*.wav"):
+        if path.parent.name == studio.server.project(desk.project)["title"]:
+            path.unlink()
+    desk.page.goto(f"{desk.url}/projects/{desk.project}/data?labeling=1")
+    expect(desk.page.get_by_test_id("error:http")).to_contain_text("404")
+    desk.page.get_by_test_id("bottombar-submit-button").click()
+    expect(desk.question).to_contain_text("The sound did not load")
+    desk.send("Control+Enter")
+    assert (heard(studio, desk.project)["asked"], heard(studio, desk.project)["loaded"]) == (["audio_not_loaded"], False)
+
+
+def test_a_whole_evening_is_refused_nothing(desk: Desk) -> None:
+    """Draft, clear all, answer, skip, go back, mend the answer: whatever the page asks for is on the list."""
+    desk.open()
+    with desk.page.expect_response(lambda answer: "/drafts" in answer.url):
+        desk.draw()
+    desk.page.get_by_role("button", name="Clear all boxes").click()
+    expect(desk.boxes).to_have_count(0)
+    desk.send("n", "Control+Enter", "Control+Enter")
+    expect(desk.page.locator(".podcast-bar summary")).to_contain_text("1 of 3 done, 1 by you")
+    with desk.page.expect_response(lambda answer: answer.request.method == "POST" and "/annotations" in answer.url):
+        desk.page.get_by_test_id("bottombar-skip-button").click()
+    desk.painted()
+    desk.page.get_by_test_id("prev-task").click()
+    desk.page.get_by_test_id("prev-task").click()
+    expect(desk.page.get_by_test_id("bottombar-update-button")).to_be_visible()
+    sent = desk.send("u", "Control+Enter", "Control+Enter")
+    assert [item["value"]["choices"] for item in sent["result"] if item["type"] == "choices"] == [["Not sure"]]
+    assert not [line for line in desk.refused if not line.startswith("404")]
+
+
+def test_the_card_is_at_hand(desk: Desk, studio: LabelStudio) -> None:
+    studio.server.sdk.projects.update(
+        desk.project, description="A quiet <i>evening</i>.\n\nBush Point: https://live.orcasound.net/b"
+    )
+    desk.open()
+    card = desk.page.locator(".podcast-card")
+    expect(card).to_be_hidden()
+    desk.page.locator(".podcast-bar summary").click()
+    expect(card).to_contain_text("A quiet <i>evening</i>.")
+    expect(card.get_by_role("link", name="Bush Point")).to_have_attribute("href", "https://live.orcasound.net/b")
