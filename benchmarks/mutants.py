@@ -33,11 +33,11 @@ BAR = 0.92
 LABELS = ("tests/test_labelstudio.py", "tests/test_submissions.py", "tests/releases/test_formats.py")
 RELEASES = ("tests/releases/test_people.py", "tests/releases/test_release.py", "tests/releases/test_dataset.py")
 SCORES = ("tests/test_scoring.py", "tests/evaluation")
-EXPORTS = ("tests/test_exporters.py", "tests/releases/test_formats.py")
+EXPORTS = ("tests/exports/test_every_format.py", "tests/exports/test_folder.py", "tests/releases/test_formats.py")
 TESTS: dict[str, Sequence[str]] = {
     "podcast/times.py": ("tests/test_times.py", "tests/test_importers.py"),
     "podcast/splits.py": ("tests/releases/test_splits.py",),
-    "podcast/reviews.py": ("tests/releases/test_people.py", "tests/test_exporters.py"),
+    "podcast/reviews.py": ("tests/releases/test_people.py", "tests/test_reviews.py"),
     "podcast/audio.py": ("tests/test_audio.py", "tests/test_importers.py"),
     "evaluation/scoring.py": SCORES,
     "evaluation/scores.py": SCORES,

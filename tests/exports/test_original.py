@@ -44,7 +44,7 @@ def test_the_original_gives_its_page_what_we_exported(kind: str, tmp_path: Path)
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Account:
+def copied(tmp_path: Path) -> Account:
     """A copy of the account's containers as folders, as the original left them."""
     for kind, name in KINDS.items():
         for folder, container in (("predicted", "predictions-round5"), ("submitted", "annotations-round5")):
@@ -55,8 +55,8 @@ def account(tmp_path: Path) -> Account:
     return Account(str(tmp_path), "predictions", "annotations", "audiosegments", "config/rounds.yaml")
 
 
-def test_what_the_original_stored_comes_back_as_it_is(account: Account, tmp_path: Path) -> None:
-    sessions = {item.id: item for item in AccountRound(account, "round5").sessions() if isinstance(item, Session)}
+def test_what_the_original_stored_comes_back_as_it_is(copied: Account, tmp_path: Path) -> None:
+    sessions = {item.id: item for item in AccountRound(copied, "round5").sessions() if isinstance(item, Session)}
     assert set(sessions) == set(KINDS.values())
     calls, silent = sessions[KINDS["calls"]], sessions[KINDS["no-calls"]]
     # By hand: two predicted boxes that were kept, and one that was drawn from pixel 120 to 160 of 24 a second.
@@ -68,10 +68,10 @@ def test_what_the_original_stored_comes_back_as_it_is(account: Account, tmp_path
     assert calls.recording.uri == recorded("submitted-calls")["uri"]
 
 
-def test_given_back_it_is_unchanged(account: Account, tmp_path: Path) -> None:
+def test_given_back_it_is_unchanged(copied: Account, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in (tmp_path / "annotations-round5").iterdir()}
-    sessions = list(AccountRound(account, "round5").sessions())
-    report = AccountRound(account, "round5").give_back(sessions)
+    sessions = list(AccountRound(copied, "round5").sessions())
+    report = AccountRound(copied, "round5").give_back(sessions)
     assert (report.counts["unchanged"], report.counts["written"], report.counts["refused"]) == (2, 0, 0)
     after = {path.name: path.read_bytes() for path in (tmp_path / "annotations-round5").glob("OS_*.json")}
     assert after == before
