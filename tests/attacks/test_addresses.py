@@ -29,6 +29,8 @@ from podcast import storage
 from podcast.errors import InputError, PodcastError, StorageError
 from podcast.storage import guard
 from tests.attacks.web import Web, redirect, say, web
+from tests.conftest import TIMEOUT_S
+from tests.ports import own_port
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 SECRET = b"what only an account may see"
@@ -59,7 +61,7 @@ def studio(elsewhere: Web) -> Iterator[Web]:
 
 
 def audio_of(studio: Web, **more: object) -> TaskAudio:
-    return TaskAudio(None, studio.url, lambda: Server(studio.url, KEY), timeout_s=5.0, **more)  # type: ignore[arg-type]
+    return TaskAudio(None, studio.url, lambda: Server(studio.url, KEY), timeout_s=TIMEOUT_S, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_a_redirect_to_a_cloud_is_followed_without_the_key(studio: Web, elsewher
 def test_a_web_address_does_not_redirect_to_private_hosts(elsewhere: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "is_public", lambda address: address == "127.0.0.2")
     with web(lambda handler: redirect(handler, elsewhere.url), "127.0.0.2") as outside, pytest.raises(InputError, match="public"):
-        storage.fetch(outside.url, max_bytes=1000, timeout_s=5)
+        storage.fetch(outside.url, max_bytes=1000, timeout_s=TIMEOUT_S)
     assert len(outside.requests) == 1
     assert elsewhere.requests == []
 
@@ -159,7 +161,7 @@ def test_what_is_a_public_host(address: str) -> None:
 
 
 def test_every_address_of_a_host_must_be_public() -> None:
-    deadline = guard.Deadline("http://two.test/", 5.0)
+    deadline = guard.Deadline("http://two.test/", TIMEOUT_S)
     client = guard.client(deadline, resolve=lambda *_: ["8.8.8.8", "10.0.0.1"])
     with client, pytest.raises(InputError, match=r"two\.test is not a public host"):
         client.get("http://two.test/")
@@ -168,9 +170,9 @@ def test_every_address_of_a_host_must_be_public() -> None:
 def test_dns_that_answers_twice_reaches_what_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [["127.0.0.2"], ["127.0.0.1"], ["127.0.0.1"]]
     monkeypatch.setattr(guard, "is_public", lambda address: address == "127.0.0.2")
-    with web(lambda handler: say(handler, b"checked"), "127.0.0.2") as outside:
+    with web(lambda handler: say(handler, b"checked"), "127.0.0.2", own_port()) as outside:
         with web(lambda handler: say(handler, SECRET), "127.0.0.1", outside.port) as inside:
-            deadline = guard.Deadline("http://twice.test/", 5.0)
+            deadline = guard.Deadline("http://twice.test/", TIMEOUT_S)
             with guard.client(deadline, resolve=lambda *_: answers.pop(0)) as client:
                 assert client.get(f"http://twice.test:{outside.port}/a.wav").content == b"checked"
         [(path, headers)] = outside.requests
@@ -185,7 +187,7 @@ def test_tls_asks_for_the_name_at_the_address_that_was_checked(tmp_path: Path, m
     _certificate(tmp_path, "named.test")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    deadline = guard.Deadline("https://named.test/", 5.0)
+    deadline = guard.Deadline("https://named.test/", TIMEOUT_S)
     client = guard.client(deadline, resolve=lambda *_: ["127.0.0.1"])
     with web(lambda handler: say(handler, b"named"), tls=context) as found, client:
         assert client.get(f"https://named.test:{found.port}/").content == b"named"
@@ -211,14 +213,14 @@ def test_a_server_that_drips_is_left_at_the_deadline() -> None:
                 storage.fetch(found.url, max_bytes=1000, timeout_s=0.5, home=home)
         finally:
             stop.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < TIMEOUT_S  # it drips for ever
 
 
 def test_compressed_answers_are_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "is_public", lambda _: True)
     bomb = web(lambda handler: say(handler, b"\x1f\x8b bomb", Content_Encoding="gzip"))
     with bomb as found, pytest.raises(StorageError, match="compressed"):
-        storage.fetch(found.url, max_bytes=1000, timeout_s=5)
+        storage.fetch(found.url, max_bytes=1000, timeout_s=TIMEOUT_S)
     assert found.requests[0][1]["accept-encoding"] == "identity"
 
 

@@ -21,7 +21,7 @@ from ml_backend.service import load_service
 from podcast import audio
 from podcast.errors import InputError, StorageError
 from tests.attacks.test_requests import predict
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TIMEOUT_S
 
 LIMIT = 60_000_000
 
@@ -157,9 +157,9 @@ def test_room_is_never_promised_twice() -> None:
     room = Room(10)
     assert room.take(6, 0.0)
     assert not room.take(5, 0.0)
-    waiting = threading.Thread(target=lambda: room.take(5, 60.0))
+    waiting = threading.Thread(target=lambda: room.take(5, TIMEOUT_S))
     waiting.start()
     room.give(6)
-    waiting.join(10)
+    waiting.join(TIMEOUT_S)
     assert not waiting.is_alive()
     assert not room.take(6, 0.0)
