@@ -160,7 +160,7 @@ def test_a_box_past_the_recording_is_refused(start_s: float, end_s: float) -> No
 def test_of_two_sessions_of_one_name_the_first_is_taken_and_the_other_named() -> None:
     report = Report()
     once, twice = session(), session(detections=())
-    given = [once, Refusal("b.json", "not JSON"), twice]
+    given: list[Session | Refusal] = [once, Refusal("b.json", "not JSON"), twice]
     made = list(to_tasks(given, "round 7", CONFIG, lambda _: PAGE, report))
     ((placed, task),) = made
     assert (placed.round, task["data"]["round"], len(task["predictions"])) == ("round 7", "round 7", 2)
