@@ -170,4 +170,4 @@ def test_a_wrong_window_is_told(studio: LabelStudio, tmp_path: Path, more: tuple
         studio, "import", f"hls://{NODE}", *more, "--round", "wrong", "--archive", str(tmp_path), "--work", str(tmp_path)
     )
     assert done.exit_code == 2
-    assert problem in done.stderr
+    assert problem in json.loads(done.stdout)["error"]
