@@ -12,8 +12,9 @@ from random import Random
 from exporters import EXPORTERS
 from labelstudio.round_out import file_sessions
 from podcast.errors import Refusal
+from podcast.redact import redact
 from tests.fuzz.command_line import run
-from tests.fuzz.counts import boxes_of_only_reviews, boxes_of_tasks, kept_by_format, parsed
+from tests.fuzz.counts import WORDS, boxes_of_only_reviews, boxes_of_tasks, kept_by_format, parsed
 from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target
 from tests.fuzz.mutators import damage_bytes, damage_json, damage_table, to_json, to_table
 from tests.fuzz.seeds import Seeds
@@ -52,10 +53,11 @@ def _read_export(case: Case, folder: Path, outcome: Outcome) -> None:
         outcome.answers.append(item)
         if isinstance(item, Refusal):
             outcome.named += 1
-            outcome.said.append(str(item))
+            outcome.said.append(redact(str(item)))
             continue
-        boxes = [box for review in item.reviews for box in review.annotations]
-        outcome.kept[item.id] += len(boxes) + sum(bool(word) for box in boxes for word in (box.call_type, box.note))
+        for review in item.reviews:
+            outcome.kept[item.id] += len(review.annotations)
+            outcome.kept[item.id + WORDS] += any(box.call_type or box.note for box in review.annotations)
 
 
 def _run_export(kind: str, case: Case, folder: Path, outcome: Outcome) -> None:
@@ -86,10 +88,14 @@ def _run_release(case: Case, folder: Path, outcome: Outcome) -> None:
         return
     outcome.brought = boxes_of_tasks(case.value)
     outcome.named = printed.get("refused", 0)
+    with_words = set()
     with table.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["review"] and row["outcome"] != "deleted":
-                outcome.kept[row["session_id"]] += 1 + bool(row["call_type"]) + bool(row["note"])
+                outcome.kept[row["session_id"]] += 1
+                with_words |= {(row["session_id"], row["review"])} if row["call_type"] or row["note"] else set()
+    for session_id, _ in with_words:
+        outcome.kept[session_id + WORDS] += 1
     run(outcome, "release", "--check", str(folder / "fuzz"), "--json")
 
 

@@ -16,6 +16,8 @@ from tests.fuzz.mutators import AGAIN, Rows
 
 TEXT_CONTROLS = ("call_type", "note", "review", "session_note")
 """The controls of label_config.xml that hold words and no box."""
+WORDS = ", words of boxes"
+"""Behind a session's name: under it the submissions are counted that have call types or notes."""
 
 
 def boxes_of_file(value: Any) -> int:
@@ -29,7 +31,7 @@ def boxes_of_file(value: Any) -> int:
 def boxes_of_tasks(tasks: Any) -> Counter[str]:
     """Boxes that people drew, by session, in Label Studio's export: a region is a box unless a control of words made it.
 
-    What is no region at all counts as a box: nobody can tell what it was. Words of a box count beside it.
+    What is no region at all counts as a box: nobody can tell what it was.
     """
     found: Counter[str] = Counter()
     for task in tasks if isinstance(tasks, list) else ():
@@ -40,7 +42,8 @@ def boxes_of_tasks(tasks: Any) -> Counter[str]:
         for key, submissions in task.items():
             if key.removeprefix(AGAIN) == "annotations":
                 for annotation in submissions if isinstance(submissions, list) else [submissions]:
-                    found[name] += boxes_of_annotation(annotation)
+                    for what, count in boxes_of_annotation(annotation).items():
+                        found[name + what] += count
     return found
 
 
@@ -61,30 +64,24 @@ def session_of(task: Mapping[str, Any]) -> str:
     return str(data.get("session_id")) if isinstance(data, Mapping) else "?"
 
 
-def boxes_of_annotation(annotation: Any) -> int:
-    """The same for one annotation."""
-    if annotation is None:
-        return 0
-    if not isinstance(annotation, Mapping):
-        return 1
-    count = 0
-    for key, result in annotation.items():
-        if key.removeprefix(AGAIN) == "result" and result is not None:
-            count += _boxes_of_result(result) if isinstance(result, list) else 1
-    return count
+def boxes_of_annotation(annotation: Any) -> dict[str, int]:
+    """The same for one annotation, words apart."""
+    boxes, words = 0, False
+    if annotation is not None and not isinstance(annotation, Mapping):
+        boxes = 1
+    for key, result in annotation.items() if isinstance(annotation, Mapping) else ():
+        if key.removeprefix(AGAIN) != "result" or result is None:
+            continue
+        boxes += len(_boxes(result)) if isinstance(result, list) else 1
+        for item in result if isinstance(result, list) else ():
+            words |= isinstance(item, Mapping) and item.get("from_name") in TEXT_CONTROLS[:2] and _says_something(item)
+    return {"": boxes, WORDS: int(words)}
 
 
-def _boxes_of_result(result: list[Any]) -> int:
-    words = (item for item in result if isinstance(item, Mapping) and item.get("from_name") in TEXT_CONTROLS[:2])
-    return len(_boxes(result)) + len({json.dumps([item.get("id"), _words(item)]) for item in words if _words(item)})
-
-
-def _words(item: Mapping[str, Any]) -> Any:
-    """What a control of words holds, in the two places that Label Studio puts it, or wherever it cannot be told."""
+def _says_something(item: Mapping[str, Any]) -> bool:
+    """Whether a control of words holds any, in the two places that Label Studio puts them, or where it cannot be told."""
     value = item.get("value")
-    if not isinstance(value, Mapping):
-        return value
-    return [value.get("choices"), value.get("text")] if value.get("choices") or value.get("text") else None
+    return bool(value.get("choices") or value.get("text")) if isinstance(value, Mapping) else value is not None
 
 
 def _boxes(result: list[Any]) -> list[Any]:
@@ -114,7 +111,7 @@ def kept_by_format(kind: str, folder: Path) -> Counter[str]:
     """Boxes in an export, by session; a session that is there without boxes counts 0 and is among the keys."""
     found: Counter[str] = Counter()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "sidecar.jsonl" and not path.name.startswith("."):
+        if path.is_file() and path.suffix != ".jsonl" and not path.name.startswith("."):
             for name, count in _KEPT[kind](path):
                 found[name] += count
     return found

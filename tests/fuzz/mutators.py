@@ -168,7 +168,7 @@ def to_table(chance: Random, rows: Rows, delimiter: str) -> bytes:
 def any_name(chance: Random) -> str:
     """A session's name: one of the known patterns, its numbers possible or not, or any text."""
     if chance.random() < 0.15:
-        return chance.choice(TEXTS)[:100]
+        return chance.choice(TEXTS[: -len(SIGNED)])[:100]
     year, month, day, hour, minute, second = (
         chance.choice(good if chance.random() < 0.9 else bad)
         for good, bad in (
