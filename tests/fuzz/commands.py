@@ -14,7 +14,7 @@ from labelstudio.round_out import file_sessions
 from podcast.errors import Refusal
 from podcast.redact import redact
 from tests.fuzz.command_line import run
-from tests.fuzz.counts import WORDS, boxes_of_only_reviews, boxes_of_tasks, kept_by_format, parsed
+from tests.fuzz.counts import WORDS, boxes_of_only_reviews, boxes_of_tasks, kept_by_format, parsed, without_words_of_refused
 from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target
 from tests.fuzz.mutators import damage_bytes, damage_json, damage_table, to_json, to_table
 from tests.fuzz.seeds import Seeds
@@ -58,6 +58,7 @@ def _read_export(case: Case, folder: Path, outcome: Outcome) -> None:
         for review in item.reviews:
             outcome.kept[item.id] += len(review.annotations)
             outcome.kept[item.id + WORDS] += any(box.call_type or box.note for box in review.annotations)
+    outcome.brought = without_words_of_refused(outcome.brought, outcome.kept)
 
 
 def _run_export(kind: str, case: Case, folder: Path, outcome: Outcome) -> None:
@@ -96,6 +97,7 @@ def _run_release(case: Case, folder: Path, outcome: Outcome) -> None:
                 with_words |= {(row["session_id"], row["review"])} if row["call_type"] or row["note"] else set()
     for session_id, _ in with_words:
         outcome.kept[session_id + WORDS] += 1
+    outcome.brought = without_words_of_refused(outcome.brought, outcome.kept)
     run(outcome, "release", "--check", str(folder / "fuzz"), "--json")
 
 

@@ -64,6 +64,12 @@ def session_of(task: Mapping[str, Any]) -> str:
     return str(data.get("session_id")) if isinstance(data, Mapping) else "?"
 
 
+def without_words_of_refused(brought: Counter[str], kept: Counter[str]) -> Counter[str]:
+    """What was brought, without the words of sessions of which no box came out: their boxes count already."""
+    lost = {name for name in brought if name.endswith(WORDS) and not kept[name.removesuffix(WORDS)]}
+    return Counter({name: count for name, count in brought.items() if name not in lost})
+
+
 def boxes_of_annotation(annotation: Any) -> dict[str, int]:
     """The same for one annotation, words apart."""
     boxes, words = 0, False
