@@ -39,7 +39,7 @@ from podcast.times import parse_session_name
 ROOT = Path(__file__).parents[1]
 KILLS = 10
 STUDIO_KILLS = 2
-SESSIONS = 60
+SESSIONS, LEARNED = 60, 8
 FULL_KIB = 16
 
 
@@ -150,7 +150,7 @@ def make_sources(work: Path) -> None:
         recording = Recording(f"{name}.wav", "rpi_orcasound_lab", start_utc, 20.0, audio_uri="")
         session = Session(name, recording, name, "kills", found, (run,), (review,))
         tasks.append({"id": number + 1, **to_task(session, f"/data/local-files/?d=sessions/{name}.wav", config)})
-        rows += [f"{name}.wav\t{e.start_s}\t{e.duration_s}" for e in events]
+        rows += [f"{name}.wav\t{e.start_s}\t{e.duration_s}" for e in events if number < LEARNED]
     (work / "export.json").write_text(json.dumps(tasks))
     (work / "truth.tsv").write_text("\n".join(rows) + "\n")
 

@@ -101,15 +101,21 @@ def _found(value: Any) -> Iterator[Mapping[str, Any]]:
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
-            waiting += reversed(value)
+            entries = any(isinstance(item, Mapping) for item in value)
+            waiting += (_entry(item) if entries else item for item in reversed(value))
         elif isinstance(value, Mapping):
             relations, attributes = value.get("relationships"), value.get("attributes")
-            if any(name in value for name in ("timestamp", *STARTS)):
+            if any(name in value for name in ("timestamp", *STARTS, PROBLEM)):
                 yield value
             elif isinstance(attributes, Mapping):
                 yield {**(relations if isinstance(relations, Mapping) else {}), **attributes}
             else:
                 waiting += reversed(list(value.values()))
+
+
+def _entry(item: Any) -> Any:
+    """What stands in a list of objects; one with a PROBLEM for what is none."""
+    return item if isinstance(item, Mapping | list) else {PROBLEM: f"expected an object, not {reprlib.repr(item)}"}
 
 
 def _joined(windows: Iterable[Window]) -> Iterator[Window]:

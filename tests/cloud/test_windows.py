@@ -94,6 +94,8 @@ def test_a_file_that_is_neither(tmp_path: Path) -> None:
         ('{"timestamp": "9999-12-31T23:59:59Z", "node": "rpi_x"}', "outside 1900 to 2199"),
         ('{"timestamp": 1e400, "node": "rpi_x"}', "no ISO 8601 time"),
         ('{"attributes": {"timestamp": "2024"}, "relationships": 5}', "names no node"),
+        ("null", "expected an object, not None"),
+        ('"2024-01-01"', "expected an object, not '2024-01-01'"),
         ('node,start,end\nrpi_x,2024-09-01T10:00:00Z,"2024\n', "line 2: cannot be read"),
         ("node,start,end\nrpi_x,2024-09-01T10:00:00Z\n", "has 2 cells"),
     ],

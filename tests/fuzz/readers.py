@@ -176,8 +176,8 @@ def _read_windows(case: Case, folder: Path, outcome: Outcome) -> None:
     path.write_bytes(case.content)
     windows, refusals = read_windows(str(path), margin_s=30.0)
     outcome.answers.append(windows)
-    entries = [case.value] if isinstance(case.value, dict) else case.value
-    if isinstance(entries, list) and entries and not windows and not refusals and any("start" in str(item) for item in entries):
+    entries = [item for item in case.value if not isinstance(item, list)] if isinstance(case.value, list) else []
+    if any(isinstance(item, dict) for item in entries) and len(windows) + len(refusals) == 0 and "start" in str(entries):
         raise BrokenRuleError(f"windows: none of {len(entries)} entries, and none refused")
 
 
