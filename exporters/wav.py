@@ -12,11 +12,10 @@ from podcast.model import EDGE_S, Session
 def check_length(file: BinaryIO, source: str, session: Session, last_box_s: float) -> float:
     """The length of an open WAV in seconds, by its header; the file is left at its beginning.
 
-    Raises InputError if it is no WAV, has another length than the session that was labelled, or ends before a box does.
+    Raises InputError if it is no WAV of PCM samples, has another length than the session that was labelled, or ends before a box
+    does.
     """
-    if file.read(4) not in (b"RIFF", b"RF64"):
-        raise InputError(f"{source} is no WAV")
-    file.seek(0)
+    audio.check_wav(file, source)
     duration_s, labelled_s = audio.probe_file(file, source).duration_s, session.recording.duration_s
     file.seek(0)
     if labelled_s is not None and abs(labelled_s - duration_s) > EDGE_S:

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -198,6 +199,20 @@ def test_audio_that_was_not_labelled_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "r" / "wav").iterdir()] == [f"{good.id}.wav"]
     assert [row["session_id"] for row in rows(tmp_path / "r" / "sessions.csv")] == [good.id]
     assert list(lint(str(tmp_path / "r"))) == []
+
+
+def test_a_wav_that_holds_something_else_is_refused_with_what_it_holds(tmp_path: Path) -> None:
+    """RIFF says little: its samples may be packed in a way that readers of a dataset do not know."""
+    good, packed = with_audio(spread(2, review("ann", CALLS, [(1, 2)])), tmp_path / "in")
+    path = tmp_path / "in" / f"{packed.id}.wav"
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, samples, rate, format="WAV", subtype="IMA_ADPCM")
+    assert path.read_bytes()[:4] == b"RIFF"
+    changed = replace(packed, recording=replace(packed.recording, sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+    options = ReleaseOptions("r", audio=str(tmp_path / "in"))
+    report = build([good, changed], str(tmp_path / "to"), options, no_address)
+    assert (report.counts["sessions"], report.counts["refused"]) == (1, 1)
+    assert "IMA_ADPCM" in report.refusals[0].reason and "ffmpeg" in report.refusals[0].reason
 
 
 def test_a_finished_release_never_changes(tmp_path: Path) -> None:
