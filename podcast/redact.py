@@ -35,7 +35,8 @@ _PATTERNS = tuple(
         r"(?P<kept>(?:_KEY|_TOKEN|_SECRET|PASSWORD)(?:\s*=\s*|[\"']\s*:\s*)[\"']?)[^\s\"';,]+",
         r"(?P<kept>\b(?:Authorization|Proxy-Authorization)[\"']?\s*[:=]\s*[\"']?(?:(?:Basic|Bearer|Token|SharedKey)\s+)?)[^\s\"',]+",
         r"(?P<kept>\b(?:Basic|Bearer|Token)\s+)(?=[^\s\"',]*\d)[A-Za-z0-9+/=._~-]{16,}",
-        r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^/\s@\"']+:[^/\s@\"']*(?=@)",
+        # User and password before a host, also where an address was taken apart.
+        r"(?P<kept>/)[^/\s@\"']+:[^/\s@\"']*(?=@)",
         r"(?P<kept>)\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}",
     )
 )

@@ -43,6 +43,7 @@ SIGNED_ADDRESS = (
         (f"headers: {{'Authorization': 'Token {TOKEN}'}}", TOKEN),
         (f"Authorization: Basic {TOKEN}", TOKEN),
         (f"sent Bearer {TOKEN}", TOKEN),
+        (f"'/someone:{TOKEN}@host/a.wav' would leave the folder", TOKEN),  # an address that was taken apart
         (f'{{"LABEL_STUDIO_API_KEY": "{TOKEN}"}}', TOKEN),
         ("https://user:hunter2@host/a.wav", "hunter2"),
         ("refused eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyIjoxMjM0fQ.c2lnbmF0dXJlMTIz", "c2lnbmF0dXJlMTIz"),
