@@ -124,8 +124,10 @@ class _Backend:
             "Call",
         )
         if chance.random() < 0.6:
+            # No signed addresses: a label is the project's own word, and its boxes must carry it as it is.
+            texts = [text for text in TEXTS if text not in SIGNED]
             word = chance.choice(words)
-            config = self._config.replace(word, chance.choice(("", f"{word}x", chance.choice(TEXTS))), chance.choice((1, -1)))
+            config = self._config.replace(word, chance.choice(("", f"{word}x", chance.choice(texts))), chance.choice((1, -1)))
         value = {**self._whole(self._tasks), "label_config": config}
         return Case(to_json(chance, value), value)
 
