@@ -165,7 +165,7 @@ def commands(work: Path, studio: Studio) -> list[Command]:
         Command("export a round", lambda to: ["export", "--round", "kills", "--to", str(to / "out")], studio=True, env=env),
         Command("release", lambda to: ["release", "--file", export, "--to", str(to / "out"), "--name", "r", "--audio", wavs]),
         Command("detect", lambda to: ["detect", wavs, "-o", str(to / "boxes.tsv"), "--workers", "2"]),
-        Command("train", lambda to: ["train", "--run", str(to / "run"), *train]),
+        Command("train", lambda to: ["train", "--to", str(to / "run"), *train]),
     ]
 
 

@@ -86,7 +86,7 @@ def from_annotation(
     rejected = (found for identity, found in origins.items() if identity not in ids and len(found) == 1)
     return Review(
         annotator=author,
-        state=_state(cancelled, bool(annotations), {item.text for item in items if item.kind is Kind.ANSWER}, config, say),
+        state=_state(cancelled, bool(annotations), items, config, say),
         annotations=tuple(sorted(annotations, key=lambda item: item.event)),
         rejected=tuple(sorted(detection for (detection,) in rejected)),
         submitted=parse_utc(_time(annotation)),
@@ -148,12 +148,15 @@ def _texts(items: Iterable[Item]) -> dict[tuple[str, Kind], str]:
     return texts
 
 
-def _state(cancelled: bool, boxes: bool, answers: set[str], config: LabelConfig, say: Say) -> ReviewState:
-    """Boxes beside "No calls", or two answers, contradict each other: nobody can tell what was meant, so it is `unsure`."""
+def _state(cancelled: bool, boxes: bool, items: Sequence[Item], config: LabelConfig, say: Say) -> ReviewState:
+    """What a submission says. It is `unsure` where nobody can tell what was meant: boxes beside "No calls", or two answers,
+    contradict each other; and without a box, an answer under a control that is not known may have said "not sure"."""
+    answers = {item.text for item in items if item.kind is Kind.ANSWER}
+    foreign = any(item.kind is Kind.OTHER for item in items)
     if cancelled:
         return ReviewState.SKIPPED
     if not answers:
-        return ReviewState.CALLS if boxes else ReviewState.NO_CALLS
+        return ReviewState.CALLS if boxes else ReviewState.UNSURE if foreign else ReviewState.NO_CALLS
     if len(answers) > 1:
         say(f"two answers, {' and '.join(map(repr, sorted(answers)))}, so it counts as unsure")
         return ReviewState.UNSURE

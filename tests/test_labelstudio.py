@@ -179,6 +179,9 @@ def answer(value: str) -> dict[str, Any]:
         (regions(), {"was_cancelled": True}, ReviewState.SKIPPED),
         ([], {"was_cancelled": True}, ReviewState.SKIPPED),
         ([answer("An answer that a maintainer added")], {}, ReviewState.UNSURE),
+        # An answer to a question that this project does not know, and no box: it may have said "not sure".
+        ([{**answer("Not sure"), "from_name": "quality"}], {}, ReviewState.UNSURE),
+        ([*regions(), {**answer("Not sure"), "from_name": "quality"}], {}, ReviewState.CALLS),
     ],
 )
 def test_review_states_are_kept_apart(result: list[Any], more: dict[str, Any], state: ReviewState) -> None:
