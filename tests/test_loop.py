@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -382,9 +383,13 @@ class TestFaults:
         podcast("import", load_file(tmp_path), "--round", round_name)
         project = project_of(studio, round_name)
         submit_unchanged(studio.server, project)
-        whole = list(studio.server.export(project))
-        fewer = json.loads(json.dumps(whole))
-        del fewer[0]["annotations"][0]["result"][-1]
+        fewer = list(studio.server.export(project))
+        whole = json.loads(json.dumps(fewer))
+        regions = whole[0]["annotations"][0]["result"]
+        regions += [
+            {**regions[-1], "id": f"more{number}", "value": {**regions[-1]["value"], "start": float(number), "end": number + 0.5}}
+            for number in range(20)
+        ]
         file, out = tmp_path / "export.json", tmp_path / "out"
         words = [sys.executable, "-m", "cli.main", "export", "--file", str(file), "--to", str(out)]
         file.write_text(json.dumps(fewer))
@@ -392,15 +397,18 @@ class TestFaults:
         earlier = {path.name: path.read_bytes() for path in out.iterdir()}
         file.write_text(json.dumps(whole))
         # A limit on the size of files stands for a full disk: the write fails in the middle in the same way.
-        result = subprocess.run(
-            words, capture_output=True, text=True, check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
-        )  # fmt: skip
-        assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
-        assert f"{NAME}.json: cannot be written" in result.stderr
-        assert {path.name: path.read_bytes() for path in out.iterdir()} == earlier
+        for limit, full in ((200, "export.jsonl"), (800, f"{NAME}.json")):
+            result = subprocess.run(
+                words, capture_output=True, text=True, check=False,
+                preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)),
+            )  # fmt: skip
+            assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
+            assert f"{full}: cannot be written" in result.stderr
+            left = {path.name: path.read_bytes() for path in out.iterdir()}
+            assert left == earlier | ({"export.jsonl": left["export.jsonl"]} if full != "export.jsonl" else {})
         assert subprocess.run(words, check=False).returncode == 0
-        assert len(json.loads((out / f"{NAME}.json").read_text())["annotations"]) == 4
+        written = json.loads((out / f"{NAME}.json").read_text())["annotations"]
+        assert len(written) == len(json.loads(earlier[f"{NAME}.json"])["annotations"]) + 20
 
 
 def _sessions(count: int) -> Iterator[Session]:
