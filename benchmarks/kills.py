@@ -54,11 +54,11 @@ class Command:
     env: dict[str, str] | None = None
 
 
-def start(command: Command, folder: Path) -> subprocess.Popen[str]:
+def start(command: Command, folder: Path, *more: str) -> subprocess.Popen[str]:
     """In a process group of its own, working in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **(command.env or {})}
-    words = [sys.executable, "-m", "cli.main", *command.words(folder), "--json"]
+    words = [sys.executable, "-m", "cli.main", *command.words(folder), *more]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
     return subprocess.Popen(words, cwd=folder, env=env, text=True, start_new_session=True, **pipes)
 
@@ -66,7 +66,7 @@ def start(command: Command, folder: Path) -> subprocess.Popen[str]:
 def undisturbed(command: Command, folder: Path) -> tuple[dict[str, Any], float]:
     """Run it to its end: what it left behind, and its seconds."""
     began = time.monotonic()
-    process = start(command, folder)
+    process = start(command, folder, "--json")
     printed, complaints = process.communicate()
     if process.returncode:
         raise SystemExit(f"{command.name} failed: {complaints[-2000:]}")

@@ -6,6 +6,7 @@ recorder and not the whale.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from evaluation.scoring import average_precision
 from evaluation.tables import Labelled
+from podcast import storage
 from podcast.audio import Wave
 from podcast.errors import InputError
 from podcast.reading import parse_json
@@ -172,7 +174,7 @@ def train(
         precision = _precision(recipe, network, examples)
         curves.append({"epoch": epoch, "loss": float(np.mean(losses)), "precision": precision})
         if not options.validate or _epochs_without_gain(curves) == 0:
-            save_file(network.state_dict(), run / recipe.weights_file)
+            storage.write(str(run / recipe.weights_file), save(network.state_dict()))
         _save(run, network, optimizer, schedule, curves)
         progress(epoch, curves[-1]["loss"], precision)
     network.load_state_dict(load_file(run / recipe.weights_file))
@@ -218,7 +220,7 @@ def _resume(
     run.mkdir(parents=True, exist_ok=True)
     config = json.dumps({"detector": recipe.name, "start": recipe.start, "frozen": recipe.frozen, **asdict(options)}, indent=1)
     if not (run / CONFIG).exists():
-        (run / CONFIG).write_text(config)
+        storage.write(str(run / CONFIG), config.encode())
     elif parse_json((run / CONFIG).read_bytes(), str(run / CONFIG)) != parse_json(config.encode(), str(run / CONFIG)):
         raise InputError(f"{run / CONFIG}: this folder holds a run with other options; name another folder")
     if not (run / STATE).exists():
@@ -238,8 +240,8 @@ def _save(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     curves: list[dict[str, float]],
 ) -> None:
-    (run / CURVES).write_text(json.dumps(curves, indent=1))
-    partial = run / f"{STATE}.partial"
+    storage.write(str(run / CURVES), json.dumps(curves, indent=1).encode())
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-    torch.save({**state, "curves": curves}, partial)
-    partial.replace(run / STATE)
+    content = io.BytesIO()  # torch reports a full disk in words of its own
+    torch.save({**state, "curves": curves}, content)
+    storage.write(str(run / STATE), content.getvalue())

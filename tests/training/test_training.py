@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -187,6 +188,20 @@ def test_the_command_leaves_a_whole_run_folder(tmp_path: Path) -> None:
     )
     assert detected.exit_code == 0, detected.output
     assert CliRunner().invoke(cli, [*arguments, "--hold-out", "nobody"]).exit_code == 2
+
+
+def test_a_full_disk_is_one_line_that_names_the_file_and_leaves_no_half_of_it(tmp_path: Path) -> None:
+    source, run = manifest(tmp_path), tmp_path / "run"
+    arguments = ["train", "--manifest", str(source), "--to", str(run), "--epochs", "1", "--steps", "1", "--hold-out", "tape-b"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))  # a disk too small for the weights, not for the options
+    try:
+        result = CliRunner().invoke(cli, arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (result.exit_code, result.stderr.count("error: ")) == (1, 1), result.output
+    assert f"error: {run / WEIGHTS}: cannot be written" in result.stderr
+    assert [path.name for path in run.iterdir()] == [CONFIG]
 
 
 def test_a_labelled_release_can_be_learned_from(tmp_path: Path) -> None:
