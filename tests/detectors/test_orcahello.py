@@ -53,7 +53,7 @@ def test_every_window_has_the_published_confidence(request: pytest.FixtureReques
     segments = json.loads((DATA / "orcahello" / "parity.json").read_text())["files"][name]["segments"]
     published = [confidence for _, _, confidence in segments]
     # bfloat16 is rounded elsewhere by each processor: 0.018 off without AMX, 0.024 unfused, 0.036 with AMX.
-    for precision, tolerance in (("fp32", 0.005), ("bf16", 0.06)):
+    for precision, tolerance in (("fp32", 0.005), ("bf16", 0.04)):
         detector = load_detector(f"orcahello-v1:{weights},precision={precision}")
         assert isinstance(detector, OrcaHelloV1)
         assert detector.confidences([recording]) == [pytest.approx(published, abs=tolerance)]
