@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from cli.main import cli
 from demo.sessions import DURATION_S, SAMPLE_RATE, DemoSession, render
@@ -22,18 +22,9 @@ from labelstudio.round_out import to_sessions
 from podcast import audio
 from podcast.model import Certainty, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.reviews import latest
+from tests.browser import COLOURS, launched
 from tests.conftest import LabelStudio
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 WAIT_MS = 60_000
 WIDTH, HEIGHT = 1500, 950
 ROUNDS = itertools.count(1)
@@ -43,23 +34,11 @@ CALLS = (SoundEvent(8.0, 9.2), SoundEvent(22.0, 23.0), SoundEvent(41.0, 42.4))
 SEND_ANYWAY = """new MutationObserver(() => document.querySelector("dialog.podcast-ask button[value=send]")?.click())
     .observe(document, {childList: true, subtree: true});"""
 
-# How many colours the lowest quarter of the canvas, which the spectrogram fills, holds along one line.
-COLOURS = """() => {
-    const canvas = document.querySelector('canvas');
-    const line = canvas.getContext('2d').getImageData(0, Math.round(canvas.height * 0.85), canvas.width, 1).data;
-    return new Set(Array.from({length: canvas.width}, (_, x) => line.slice(4 * x, 4 * x + 3).join())).size;
-}"""
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}; apt-get install chromium")
-    with sync_playwright() as playwright:
-        expect.set_options(timeout=WAIT_MS)
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(QUIET))
+    with launched(WAIT_MS) as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.addon.conftest import Volunteer
+from tests.browser import COLOURS, launched
 from tests.conftest import LabelStudio
-from tests.test_page import CHROMIUM, COLOURS, QUIET
 
 WAIT_MS = 20_000
 LOADS = 10
@@ -20,13 +20,8 @@ LOADS = 10
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}; apt-get install chromium")
-    with sync_playwright() as playwright:
-        expect.set_options(timeout=WAIT_MS)
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(QUIET))
+    with launched(WAIT_MS) as browser:
         yield browser
-        browser.close()
 
 
 @dataclass

@@ -9,10 +9,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from tests.fuzz.harness import BrokenRuleError, strict_json
-from tests.fuzz.mutators import AGAIN, Rows
+from tests.fuzz.harness import BrokenRuleError, Case, strict_json
+from tests.fuzz.mutators import AGAIN, Rows, damage_bytes, damage_json, to_json
 
 TEXT_CONTROLS = ("call_type", "note", "review", "session_note")
 """The controls of label_config.xml that hold words and no box."""
@@ -202,3 +203,12 @@ def parsed(content: bytes) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError):
         return None
+
+
+def damaged(chance: Random, seed: Any, bytes_share: float = 0.25) -> Case:
+    """A JSON value damaged as a value, or this share of times as bytes, with what is left to be counted."""
+    if chance.random() < bytes_share:
+        content = damage_bytes(chance, json.dumps(seed).encode())
+        return Case(content, parsed(content))
+    value = damage_json(chance, seed)
+    return Case(to_json(chance, value), value)

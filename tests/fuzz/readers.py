@@ -17,7 +17,7 @@ from importers.windows import read_windows
 from podcast.errors import InputError
 from podcast.times import parse_moment, parse_session_name, parse_utc
 from tests.fuzz.command_line import run
-from tests.fuzz.counts import boxes_of_file, boxes_of_rows, parsed
+from tests.fuzz.counts import boxes_of_file, boxes_of_rows, damaged
 from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target, strict_json
 from tests.fuzz.mutators import (
     SECRETS,
@@ -27,9 +27,7 @@ from tests.fuzz.mutators import (
     any_value,
     damage_bytes,
     damage_header,
-    damage_json,
     damage_table,
-    to_json,
     to_table,
 )
 from tests.fuzz.seeds import Seeds
@@ -58,15 +56,6 @@ def targets(seeds: Seeds) -> Iterator[Target]:
     yield Target("playlist", partial(_playlist, seeds), _read_playlist)
 
 
-def _json(chance: Random, seed: Any) -> Case:
-    """Three of four damaged as a value, the others as bytes."""
-    if chance.random() < 0.25:
-        content = damage_bytes(chance, json.dumps(seed).encode())
-        return Case(content, parsed(content))
-    value = damage_json(chance, seed)
-    return Case(to_json(chance, value), value)
-
-
 def _file(seeds: Seeds, chance: Random) -> Case:
     if chance.random() < 0.15:
         content = damage_bytes(chance, seeds.old_file)
@@ -74,7 +63,7 @@ def _file(seeds: Seeds, chance: Random) -> Case:
             return Case(content, ast.literal_eval(content.decode()))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return Case(content)
-    return _json(chance, chance.choice(seeds.load_files))
+    return damaged(chance, chance.choice(seeds.load_files))
 
 
 def _read_file(kind: str, seeds: Seeds, case: Case, folder: Path, outcome: Outcome) -> None:
@@ -168,7 +157,7 @@ def _windows(seeds: Seeds, chance: Random) -> Case:
         bout,
         {"attributes": bout, "relationships": {"feed": {"id": "x"}}},
     ]
-    return _json(chance, detections if kind == 1 else {"data": detections})
+    return damaged(chance, detections if kind == 1 else {"data": detections})
 
 
 def _read_windows(case: Case, folder: Path, outcome: Outcome) -> None:

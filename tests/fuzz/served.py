@@ -19,7 +19,7 @@ from labelstudio.labels import LABEL_CONFIG_PATH
 from ml_backend.app import create_app
 from ml_backend.service import load_service
 from podcast import audio
-from tests.fuzz.counts import parsed
+from tests.fuzz.counts import damaged
 from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target, strict_json
 from tests.fuzz.mutators import SIGNED, TEXTS, damage_bytes, damage_header, damage_json, to_json
 from tests.fuzz.seeds import Seeds
@@ -40,11 +40,7 @@ def targets(seeds: Seeds) -> Iterator[Target]:
 
 
 def _body(seed: Any, chance: Random) -> Case:
-    if chance.random() < 0.2:
-        content = damage_bytes(chance, json.dumps(seed).encode())
-        return Case(content, parsed(content))
-    value = damage_json(chance, seed)
-    return Case(to_json(chance, value), value)
+    return damaged(chance, seed, bytes_share=0.2)
 
 
 def _sound(seeds: Seeds, chance: Random) -> Case:
