@@ -66,8 +66,8 @@ class Desk:
         """Play more than half of the two seconds."""
         self.page.keyboard.press("Space")
         self.page.wait_for_function(
-            "() => [...document.querySelectorAll('audio')].at(-1).played.length "
-            "&& [...document.querySelectorAll('audio')].at(-1).currentTime > 1.2"
+            "() => { const { played } = [...document.querySelectorAll('audio')].at(-1);"
+            " return played.length && played.end(played.length - 1) > 1.2; }"
         )
 
     def send(self, *keys: str) -> dict[str, Any]:
@@ -163,6 +163,7 @@ def test_boxes_beside_no_calls_are_asked_about_and_the_answer_is_kept(desk: Desk
     expect(desk.question).to_contain_text("said that there are no calls")
     desk.page.keyboard.press("Escape")
     expect(desk.question).to_have_count(0)
+    expect(desk.page.get_by_test_id("bottombar-submit-button")).to_be_enabled()
     assert not [task for task in studio.server.export(desk.project) if task["annotations"]]
     desk.page.keyboard.press("Control+Enter")
     expect(desk.question).to_be_visible()
