@@ -1,1 +1,1 @@
-"""The neutral core: records, times, audio, storage, splits, and what people said. Knows no server, no torch."""
+"""The neutral core: records, times, audio, storage, vocabulary, splits, and what people said. Knows no server, no torch."""

@@ -25,7 +25,8 @@ LONGEST_NAME = 200
 """Bytes of a session's id in UTF-8: files are named after it, and their names end at 255."""
 
 CALL = "Call"
-"""The label of an orca call, as `label_config.xml` means it: what detectors give and what sources without labels hold."""
+"""The label of an orca's sound where nobody said of which orcas: what detectors give and what sources without labels hold. All
+labels: podcast/vocabulary.py."""
 
 
 class ReviewState(StrEnum):

@@ -73,7 +73,13 @@ def test_the_wheel_holds_what_the_code_reads(wheel: Path) -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "label_studio_addon"}
     ours = {name for name in tracked if name.partition("/")[0] in packages and not Path(name).name.startswith("Dockerfile")}
     assert ours | {"label_config.xml"} <= names
-    assert {"podcast/nodes.tsv", "importers/tags.tsv", "detectors/starter.safetensors", f"demo/{CONSTRAINTS.name}"} <= names
+    assert {
+        "podcast/nodes.tsv",
+        "podcast/vocabulary.csv",
+        "importers/tags.tsv",
+        "detectors/starter.safetensors",
+        f"demo/{CONSTRAINTS.name}",
+    } <= names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
 
 
