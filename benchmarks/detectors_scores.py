@@ -66,7 +66,7 @@ def held_out(minutes: int) -> None:
     sounds, tests = read_manifest(str(DATA / "manifest.tsv"))
     held = sounds.split(sounds.sessions() - TRAINED_ON)[1]
     detectors = {name: load_detector(name) for name in ("starter", "energy")}
-    starters, energies = score_detectors(detectors, mixed_minutes(held, tests, minutes, seed=0))
+    (starters, starter_edits), (energies, energy_edits) = score_detectors(detectors, mixed_minutes(held, tests, minutes, seed=0))
     pairs = zip((*starters.datasets, starters.pooled), (*energies.datasets, energies.pooled), strict=True)
     for starter, energy in pairs:
         report(
@@ -78,6 +78,17 @@ def held_out(minutes: int) -> None:
             bar_is="energy",
             energy_interval=energy.interval and np.round(energy.interval, 3).tolist(),
             positive_seconds=starter.positive_seconds,
+        )
+    for mine, other in zip((*starter_edits.datasets, starter_edits.all), (*energy_edits.datasets, energy_edits.all), strict=True):
+        report(
+            f"starter_edits_a_minute_{mine.name}",
+            mine.edits.a_minute or 0.0,
+            round(other.edits.a_minute or 0.0, 5),
+            holds=(mine.edits.a_minute or 0) < (other.edits.a_minute or 0),
+            interval=mine.interval and np.round(mine.interval, 2).tolist(),
+            bar_is="energy",
+            energy_interval=other.interval and np.round(other.interval, 2).tolist(),
+            from_nothing=round(mine.edits.from_nothing or 0.0, 3),
         )
     for name, detector in detectors.items():
         value = false_boxes_a_minute(detector, tests, 0.5)

@@ -18,8 +18,12 @@ from podcast.errors import InputError
 from podcast.report import Report
 
 if TYPE_CHECKING:
+    from evaluation.edits import EditRow, EditScores
     from evaluation.scores import ModelScores
     from evaluation.tables import Labelled
+
+MOST_ROWS = 40
+"""Of recordings in the table of edits; more are left to --json."""
 
 
 @click.command("evaluate")
@@ -33,7 +37,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="How intervals mark seconds: as the published scorer, or half-open.",
 )
-@click.option("--threshold", type=SHARE, default=0.5, show_default=True, help="For events; seconds need none.")
+@click.option(
+    "--threshold", type=SHARE, default=0.5, show_default=True, help="For events, and edits of scores a window; seconds need none."
+)
 @click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs, to take their lengths from.")
 @click.option("--length", "length_s", type=Number(0, MOST_S, min_open=True), help="Length of every recording in seconds.")
 @click.option("--plot", metavar="URI", help="Write the precision-recall curves as PNG.")
@@ -49,11 +55,12 @@ def evaluate_command(
     plot: str | None,
     as_json: bool,
 ) -> None:
-    """Score PREDICTIONS against TRUTH: average precision over seconds, precision and recall over events.
+    """Score PREDICTIONS against TRUTH: average precision over seconds, precision and recall over events, edits a minute.
 
     A recording's length is taken from --audio, --length, a column length_s of TRUTH, or the reach of the predictions.
     """
     # Imported here since scikit-learn takes a second that no other command should wait for.
+    from evaluation.edits import score_edits
     from evaluation.scores import guessed, lengths, score
     from evaluation.scoring import Protocol
     from evaluation.tables import read_predictions, read_truth, truth_of_sessions
@@ -74,15 +81,16 @@ def evaluate_command(
             "may be scored than by the published protocol; name --audio or --length"
         )
     scores = [score(truth, model, length_of, Protocol(protocol), threshold) for model in models]
+    edits = [score_edits(truth, model, length_of, threshold) for model in models]
     if plot:
         from evaluation.plot import plot_curves
 
         plot_curves(scores, plot)
     if as_json:
         head = {"protocol": protocol, "threshold": threshold, "guessed_lengths": len(unknown)}
-        print_json({**head, "models": [_as_dict(s) for s in scores], **report.as_dict()})
+        print_json({**head, "models": [_as_dict(*pair) for pair in zip(scores, edits, strict=True)], **report.as_dict()})
     else:
-        _print(scores, threshold, report)
+        _print(scores, edits, threshold, report)
 
 
 def _known_lengths(truth: Sequence[Labelled], folder: str | None, length_s: float | None) -> dict[str, float]:
@@ -91,7 +99,7 @@ def _known_lengths(truth: Sequence[Labelled], folder: str | None, length_s: floa
     return dict.fromkeys((recording.name for recording in truth), length_s) if length_s else {}
 
 
-def _as_dict(scores: ModelScores) -> dict[str, Any]:
+def _as_dict(scores: ModelScores, edits: EditScores) -> dict[str, Any]:
     return {
         "model": scores.model,
         "auprc": scores.overall,
@@ -101,12 +109,16 @@ def _as_dict(scores: ModelScores) -> dict[str, Any]:
             {"overlap": overlap, **asdict(counts), "precision": counts.precision, "recall": counts.recall}
             for overlap, counts in scores.events.items()
         ],
+        "edits": {
+            **{kind: [row.as_dict() for row in getattr(edits, kind)] for kind in ("recordings", "datasets", "hydrophones")},
+            "all": edits.all.as_dict(),
+        },
         "recordings_without_predictions": scores.unpredicted,
         "predicted_recordings_without_truth": scores.unlabelled,
     }
 
 
-def _print(scores: Sequence[ModelScores], threshold: float, report: Report) -> None:
+def _print(scores: Sequence[ModelScores], edits: Sequence[EditScores], threshold: float, report: Report) -> None:
     console = Console(width=None if Console().is_terminal else 120)
     seconds = Table("AUPRC over seconds", "seconds", "with calls", *(model.model for model in scores), title=None)
     for kind in ("datasets", "hydrophones"):
@@ -123,6 +135,7 @@ def _print(scores: Sequence[ModelScores], threshold: float, report: Report) -> N
         events.add_row(f"precision, overlap {overlap:g}", *(_number(count.precision) for count in counts))
         events.add_row(f"recall, overlap {overlap:g}", *(_number(count.recall) for count in counts))
     console.print(events)
+    _print_edits(console, scores, edits)
     for model in scores:
         if model.unpredicted:
             say(f"warning: {model.model}: {model.unpredicted} labelled recordings have no prediction and count as 0", err=True)
@@ -132,6 +145,28 @@ def _print(scores: Sequence[ModelScores], threshold: float, report: Report) -> N
         say(f"warning: {warning}", err=True)
     for refusal in report.refusals:
         say(f"refused: {refusal}", err=True)
+
+
+def _print_edits(console: Console, scores: Sequence[ModelScores], edits: Sequence[EditScores]) -> None:
+    table = Table("Edits a minute", "minutes", "from nothing", *(model.model for model in scores))
+    several = len(edits[0].recordings) <= MOST_ROWS
+    for kind in ("recordings", "hydrophones") if several else ("hydrophones",):
+        for rows in zip(*(getattr(model, kind) for model in edits), strict=True):
+            _add_edits(table, f"{kind[:-1]} {rows[0].name}", rows)
+        table.add_section()
+    _add_edits(table, "all", [model.all for model in edits])
+    console.print(table)
+    if not several:
+        say(f"The edits of each of the {len(edits[0].recordings)} recordings: --json", err=True)
+
+
+def _add_edits(table: Table, name: str, rows: Sequence[EditRow]) -> None:
+    first = rows[0].edits
+    cells = [
+        f"{row.edits.a_minute or 0:.1f}" + (f" ({row.interval[0]:.1f} to {row.interval[1]:.1f})" if row.interval else "")
+        for row in rows
+    ]
+    table.add_row(name, f"{first.seconds / 60:.1f}", f"{first.from_nothing or 0:.1f}", *cells)
 
 
 def _number(value: float | None) -> str:

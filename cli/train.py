@@ -114,10 +114,16 @@ def train_command(
     detectors = {"trained": detector, "energy": load_detector("energy")}
     scored = score_detectors(detectors, mixed_minutes(held, tests, 8, seed)) if held.sessions() else []
     quiet = {name: false_boxes_a_minute(one, tests, 0.5) for name, one in detectors.items() if tests.backgrounds}
-    rows = [_as_dict(model, row) for model in scored for row in (*model.datasets, model.pooled)]
+    rows = [_as_dict(model, row) for model, _ in scored for row in (*model.datasets, model.pooled)]
+    edits = [
+        {"detector": model.model, "group": row.name, **row.as_dict()}
+        for model, made in scored
+        for row in (*made.datasets, made.all)
+    ]
     scores = {
         "held_out": held_out,
         "average_precision": rows,
+        "edits": edits,
         "false_boxes_a_minute": quiet,
     }
     (run_folder / "scores.json").write_text(json.dumps(scores, indent=1))
@@ -125,9 +131,10 @@ def train_command(
         print_json({"run": str(run_folder), "weights": str(weights), **scores})
         return
     say(f"Wrote {weights}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}")
-    for model in scored:
-        for row in (*model.datasets, model.pooled):
-            say(f"{row.name}, {model.model}: average precision {row.auprc or 0:.3f}")
+    for model, made in scored:
+        for row, edit in zip((*model.datasets, model.pooled), (*made.datasets, made.all), strict=True):
+            rates = f"{edit.edits.a_minute or 0:.1f} edits a minute (from nothing {edit.edits.from_nothing or 0:.1f})"
+            say(f"{row.name}, {model.model}: average precision {row.auprc or 0:.3f}, {rates}")
 
 
 def _as_dict(model: ModelScores, row: Row) -> dict[str, object]:

@@ -5,7 +5,7 @@ A stretch is anything with a start and an end in seconds: a `SoundEvent`, or a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -40,23 +40,35 @@ def overlap(one: Stretch, other: Stretch) -> float:
 def match(ones: Sequence[Stretch], others: Sequence[Stretch], threshold: float) -> list[tuple[int, int]]:
     """Pairs (index in `ones`, index in `others`) of stretches that overlap by at least `threshold`, each in one pair.
 
-    As many pairs as possible, and among those the pairs that overlap most (an assignment problem, solved exactly).
+    As many pairs as possible, and among those the pairs that overlap most.
     """
-    overlaps = {
-        (row, column): shared
+    return best_pairs(ones, others, lambda _, __, shared: float(shared >= threshold))
+
+
+def best_pairs(
+    ones: Sequence[Stretch], others: Sequence[Stretch], worth: Callable[[Stretch, Stretch, float], float]
+) -> list[tuple[int, int]]:
+    """Pairs (index in `ones`, index in `others`), each stretch in one pair at most, that are worth most in sum.
+
+    Of equal sums the one whose pairs overlap most counts (an assignment problem, solved exactly).
+
+    `worth` of two stretches and their overlap is a whole number; those worth 0, or apart, are never paired.
+    """
+    worths = {
+        (row, column): value + shared / (min(len(ones), len(others)) + 1)
         for row, one in enumerate(ones)
         for column, other in enumerate(others)
-        if (shared := overlap(one, other)) >= threshold and shared > 0
+        if (shared := overlap(one, other)) > 0 and (value := worth(one, other, shared))
     }
-    if len(overlaps) == len({row for row, _ in overlaps}) == len({column for _, column in overlaps}):
-        return list(overlaps)  # nothing to choose
+    if len(worths) == len({row for row, _ in worths}) == len({column for _, column in worths}):
+        return list(worths)  # nothing to choose
     from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed: calls seldom overlap each other
 
     weights = np.zeros((len(ones), len(others)))
-    for pair, shared in overlaps.items():
-        weights[pair] = 1 + shared / (min(len(ones), len(others)) + 1)
+    for pair, value in worths.items():
+        weights[pair] = value
     rows, columns = linear_sum_assignment(weights, maximize=True)
-    return [pair for pair in zip(rows.tolist(), columns.tolist(), strict=True) if pair in overlaps]
+    return [pair for pair in zip(rows.tolist(), columns.tolist(), strict=True) if pair in worths]
 
 
 def joined(windows: Iterable[Window]) -> Iterator[Window]:

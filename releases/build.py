@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
+from evaluation.edits import ReviewEdits
 from exporters import dataset_tsv
 from importers import release as released
 from importers.base import ReadOptions
@@ -143,7 +144,7 @@ class _Release:
         self._units = units
         self._report, self._digests = report, digests
         self._agreement, self._summary = Agreement(), Summary()
-        self._anchoring = AnchoringAudit(options.overlap)
+        self._anchoring, self._edits = AnchoringAudit(options.overlap), ReviewEdits()
         self._refused: set[str] = set()
 
     def write_tables(self, found: Iterator[Record]) -> None:
@@ -190,6 +191,7 @@ class _Release:
         self._summary.add(record, split)
         self._agreement.add(record.session)
         self._anchoring.add(record.session)
+        self._edits.add(record.session)
 
     def _write_reports(self, stack: ExitStack) -> None:
         measures, anchoring = list(self._agreement.measures()), list(self._anchoring.rows())
@@ -211,7 +213,7 @@ class _Release:
         )
         for name, content in pictures(self._summary):
             self._write(name, content)
-        self._write("README.md", card(words, self._summary, measures, anchoring, self._names).encode())
+        self._write("README.md", card(words, self._summary, measures, anchoring, self._edits, self._names).encode())
 
     def write_changelog(self, spool: SessionSpool) -> None:
         """What changed since the previous release, above what its own CHANGELOG says."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from evaluation.edits import EDGE_S, ReviewEdits
 from podcast.model import ReviewState
 from podcast.nodes import find_node
 from podcast.splits import LEFT_OUT, SPLITS
@@ -35,7 +36,12 @@ class CardWords:
 
 
 def card(
-    words: CardWords, summary: Summary, measures: Iterable[Measure], anchoring: Iterable[Anchoring], names: Pseudonyms
+    words: CardWords,
+    summary: Summary,
+    measures: Iterable[Measure],
+    anchoring: Iterable[Anchoring],
+    edits: ReviewEdits,
+    names: Pseudonyms,
 ) -> str:
     """The README as Markdown."""
     sections = [
@@ -46,6 +52,7 @@ def card(
         _labelling(words, summary),
         _agreement(measures, names),
         _anchoring(anchoring, names, words.overlap),
+        _edits(edits),
         _limits(words, summary),
         f"## Licence\n\nUnder {plain(words.licence)}. Please name Orcasound, its volunteers and this release, "
         f"{plain(words.name)}.",
@@ -177,6 +184,32 @@ def _anchoring(rows: Iterable[Anchoring], names: Pseudonyms, overlap: float) -> 
         "## Did the model lead its annotators?\n\nShares of the boxes that the model showed; boxes that people added; and the "
         f"model's recall (overlap {overlap}) against added boxes, which owe nothing to it, and against all boxes. Counts in "
         "`anchoring.csv`.\n\n"
+    ) + _table(columns, table)
+
+
+def _edits(made: ReviewEdits) -> str:
+    table = [
+        [
+            row.name,
+            row.recordings,
+            f"{row.edits.seconds / 60:.1f}",
+            row.edits.kept,
+            row.edits.moved,
+            row.edits.deleted,
+            row.edits.added,
+            f"{row.edits.a_minute or 0:.1f}" + (f" ({row.interval[0]:.1f} to {row.interval[1]:.1f})" if row.interval else ""),
+            f"{row.edits.from_nothing or 0:.1f}",
+        ]
+        for row in made.rows()
+    ]
+    if not table:
+        return ""
+    left_out = f" {made.without_length} reviews of sessions of unknown length are left out." if made.without_length else ""
+    columns = ["model version", "reviews", "minutes", "kept", "moved", "deleted", "added", "edits a minute", "from nothing"]
+    return (
+        f"## What annotators had to change\n\nBoxes that were deleted, added, or had an edge moved by more than {EDGE_S} s, a "
+        "minute of reviewed audio, with 95 % intervals over reviews; `from nothing` is what an empty page would have taken."
+        f"{left_out}\n\n"
     ) + _table(columns, table)
 
 

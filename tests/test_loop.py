@@ -267,6 +267,9 @@ def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: st
     submit_unchanged(studio.server, project)
     (row,) = [row for row in json.loads(podcast("rounds", "--json").stdout)["rounds"] if row["round"] == round_name]
     assert (row["sessions"], row["reviewed"], row["predictions"]) == (1, 1, 1)
+    (row,) = [row for row in json.loads(podcast("rounds", "--edits", "--json").stdout)["rounds"] if row["round"] == round_name]
+    [model] = row["edits"]["models"]
+    assert (model["kept"], model["moved"], model["deleted"], model["added"], model["minutes"]) == (len(REAL_BOXES), 0, 0, 0, 1.0)
     [line] = [line for line in podcast("rounds", COLUMNS="80").stdout.splitlines() if round_name in line]
     assert f"{studio.url}/projects/{project} " in line
     result = podcast("doctor", "--round", round_name, "--json")

@@ -8,6 +8,7 @@ import numpy as np
 
 from detectors.base import Detector
 from detectors.starter import RATE
+from evaluation.edits import EditScores, score_edits
 from evaluation.scores import ModelScores, score
 from evaluation.scoring import Protocol, Span
 from evaluation.tables import Labelled, Predicted
@@ -35,13 +36,14 @@ def mixed_minutes(held: Sounds, tests: Sounds, minutes: int, seed: int) -> list[
     return [*made, *held.labelled]
 
 
-def score_detectors(detectors: Mapping[str, Detector], recordings: Sequence[Recorded]) -> list[ModelScores]:
-    """The strict scores of every detector, by dataset and over all, with intervals."""
+def score_detectors(detectors: Mapping[str, Detector], recordings: Sequence[Recorded]) -> list[tuple[ModelScores, EditScores]]:
+    """The strict scores of every detector and the edits that its boxes leave, by dataset and over all, with intervals."""
     truth = [recording.labelled for recording in recordings]
     lengths_s = {recording.labelled.name: len(recording.wave) / RATE for recording in recordings}
+    models = [_predicted(name, detector, recordings) for name, detector in detectors.items()]
     return [
-        score(truth, _predicted(name, detector, recordings), lengths_s, Protocol.STRICT, 0.5, draws=DRAWS)
-        for name, detector in detectors.items()
+        (score(truth, model, lengths_s, Protocol.STRICT, 0.5, draws=DRAWS), score_edits(truth, model, lengths_s, 0.5))
+        for model in models
     ]
 
 
