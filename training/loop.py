@@ -6,7 +6,6 @@ recorder and not the whale.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,8 +25,9 @@ from podcast.errors import InputError
 from podcast.reading import parse_json
 from podcast.times import parse_session_name
 from training.sounds import Clip
+from training.state import Curves, read_state, write_state
 
-STATE, CONFIG, CURVES = "state.pt", "config.json", "curves.json"
+CONFIG, CURVES = "config.json", "curves.json"
 Spans = Sequence[tuple[float, float]]
 """Start and end of each call in seconds."""
 
@@ -148,7 +148,8 @@ def train(
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, options.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.epochs * options.steps)
-    curves = _resume(run, recipe, options, network, optimizer, schedule)
+    _claim(run, recipe, options)
+    curves = read_state(run, network, optimizer, schedule)
     examples = [
         recipe.example(np.random.default_rng([options.seed, 1, i]), checked if options.validate else kept)
         for i in range(options.checks)
@@ -175,13 +176,14 @@ def train(
         curves.append({"epoch": epoch, "loss": float(np.mean(losses)), "precision": precision})
         if not options.validate or _epochs_without_gain(curves) == 0:
             storage.write(str(run / recipe.weights_file), save(network.state_dict()))
-        _save(run, network, optimizer, schedule, curves)
+        storage.write(str(run / CURVES), json.dumps(curves, indent=1).encode())
+        write_state(run, network, optimizer, schedule, curves)
         progress(epoch, curves[-1]["loss"], precision)
     network.load_state_dict(load_file(run / recipe.weights_file))
     return network.eval()
 
 
-def _epochs_without_gain(curves: Sequence[dict[str, float]]) -> int:
+def _epochs_without_gain(curves: Curves) -> int:
     precisions = [curve["precision"] for curve in curves]
     return len(precisions) - 1 - int(np.argmax(precisions)) if precisions else 0
 
@@ -209,39 +211,11 @@ def _precision(recipe: Recipe, network: nn.Module, examples: Sequence[tuple[Tens
     return average_precision((targets[counted] > 0.5).numpy(), logits[counted].double().numpy()) or 0.0
 
 
-def _resume(
-    run: Path,
-    recipe: Recipe,
-    options: TrainingOptions,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> list[dict[str, float]]:
+def _claim(run: Path, recipe: Recipe, options: TrainingOptions) -> None:
+    """Write what is trained and how into the folder, or find the same there."""
     run.mkdir(parents=True, exist_ok=True)
     config = json.dumps({"detector": recipe.name, "start": recipe.start, "frozen": recipe.frozen, **asdict(options)}, indent=1)
     if not (run / CONFIG).exists():
         storage.write(str(run / CONFIG), config.encode())
     elif parse_json((run / CONFIG).read_bytes(), str(run / CONFIG)) != parse_json(config.encode(), str(run / CONFIG)):
         raise InputError(f"{run / CONFIG}: this folder holds a run with other options; name another folder")
-    if not (run / STATE).exists():
-        return []
-    state = torch.load(run / STATE, weights_only=True)
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    curves: list[dict[str, float]] = state["curves"]
-    return curves
-
-
-def _save(
-    run: Path,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    curves: list[dict[str, float]],
-) -> None:
-    storage.write(str(run / CURVES), json.dumps(curves, indent=1).encode())
-    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-    content = io.BytesIO()  # torch reports a full disk in words of its own
-    torch.save({**state, "curves": curves}, content)
-    storage.write(str(run / STATE), content.getvalue())

@@ -79,7 +79,14 @@ def test_the_command_fine_tunes_and_its_checkpoint_detects(
     arguments += ["--to", str(run), "--epochs", "1", "--steps", "1"]
     result = CliRunner().invoke(cli, [*arguments, "--start-from", f"orcahello-v1:{published}", "--all-layers"])
     assert result.exit_code == 0, result.output
-    assert {path.name for path in run.iterdir()} >= {NAME, "config.json", "curves.png", "curves.json", "scores.json", "state.pt"}
+    assert {path.name for path in run.iterdir()} >= {
+        NAME,
+        "config.json",
+        "curves.png",
+        "curves.json",
+        "scores.json",
+        "state.safetensors",
+    }
     before, after = load_file(published), load_file(run / NAME)
     assert not torch.equal(before["model.conv1.weight"], after["model.conv1.weight"])
 
