@@ -24,12 +24,12 @@ from podcast.reviews import COMPLETED, DEFAULT_OVERLAP, consensus
 from podcast.session_spool import SessionSpool
 from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES, SPLITS, Unit, assign, check, unit_of, why_empty
 from podcast.spool import Spool
-from releases import tables
+from releases import citation, croissant, tables
 from releases.agreement import Agreement
 from releases.anchoring import AnchoringAudit
 from releases.archive import write_archive
 from releases.audio import copy_wav, with_digest
-from releases.card import DEFAULT_LICENCE, CardWords, card
+from releases.card import DEFAULT_LICENCE, CardWords, card, description
 from releases.diff import counts, diff
 from releases.pictures import pictures
 from releases.records import AUDIO_STATES, Pseudonyms, Record, records, spooled, wav_filename
@@ -91,6 +91,7 @@ def build(
         release = _Release(folder, options, units, assigned, names, report, digests)
         release.write_tables(records(spool, options.overlap, Report()))
         release.write_changelog(spool)
+        release.write_metadata()
         names.write(storage.join(to, f"{options.name}.annotators.csv"))
         release.write_look_again(storage.join(to, f"{options.name}.look-again.csv"), address_of)
         checksums = release.checksums()
@@ -146,6 +147,7 @@ class _Release:
         self._agreement, self._summary = Agreement(), Summary()
         self._anchoring, self._edits = AnchoringAudit(options.overlap), ReviewEdits()
         self._refused: set[str] = set()
+        self._columns: dict[str, Sequence[str]] = {}
 
     def write_tables(self, found: Iterator[Record]) -> None:
         """Audio, tables, pictures and the card."""
@@ -165,7 +167,7 @@ class _Release:
                 boxes(tables.review_box_rows(record, self._names))
                 self._count(record, split)
             self._write_reports(stack)
-        for name in (*(f"{split}.tsv" for split in SPLITS), *(f"{table}.csv" for table in TABLES)):
+        for name in self._columns:
             self._digest(name)
 
     def _with_audio(self, found: Iterator[Record]) -> Iterator[Record]:
@@ -228,6 +230,14 @@ class _Release:
         earlier = decode(storage.read(uri), uri)
         self._write("CHANGELOG", f"{head}{lines}\n{earlier}".encode())
 
+    def write_metadata(self) -> None:
+        """What search engines, hubs and reference managers read of a release."""
+        options, text = self._options, description(self._summary)
+        digests = {name: digest for _, rows in self._digests.groups() for name, digest in rows if name in self._columns}
+        described = croissant.croissant(options.name, options.licence, text, self._columns, digests, audio=options.with_audio)
+        self._write(croissant.FILE, described.encode())
+        self._write(citation.FILE, citation.citation(options.name, options.licence, text).encode())
+
     def checksums(self) -> bytes:
         """The content of SHA256SUMS: every file, in the format of sha256sum."""
         return "".join(f"{digest}  {name}\n" for _, rows in self._digests.groups() for name, digest in rows).encode()
@@ -252,6 +262,7 @@ class _Release:
             )
 
     def _table(self, stack: ExitStack, name: str, columns: Sequence[str]) -> Callable[[Iterable[Sequence[object]]], None]:
+        self._columns[name] = columns
         return _open_table(stack, storage.join(self._folder, name), columns)
 
     def _write(self, name: str, content: bytes) -> None:
@@ -261,9 +272,6 @@ class _Release:
     def _digest(self, name: str) -> None:
         with storage.open_read(storage.join(self._folder, name)) as file:
             self._digests.add("", name, (name, audio.sha256(file)))
-
-
-TABLES = ("sessions", "annotations", "reviews", "review_boxes", "agreement", "anchoring")
 
 
 def records_of(source: str, overlap: float) -> Iterator[Record]:

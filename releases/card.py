@@ -45,7 +45,7 @@ def card(
 ) -> str:
     """The README as Markdown."""
     sections = [
-        _head(words, summary),
+        f"# {plain(words.name)}\n\n{description(summary)}",
         _files(words),
         _numbers(summary),
         _rounds(words, summary),
@@ -60,12 +60,12 @@ def card(
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _head(words: CardWords, summary: Summary) -> str:
+def description(summary: Summary) -> str:
+    """What the release holds, in a sentence."""
     span = f", recorded from {format_utc(summary.first)} to {format_utc(summary.last)}" if summary.first else ""
     calls, sessions = sum(summary.split_calls.values()), sum(summary.sessions.values())
     released = summary.state_total(ReviewState.CALLS) + summary.state_total(ReviewState.NO_CALLS)
     return (
-        f"# {plain(words.name)}\n\n"
         f"Calls of orcas on Orcasound's hydrophones, labelled by people: {calls} boxes in {released} sessions "
         f"({_hours(sum(summary.node_seconds.values()))} h) that are ready for training and testing, of {sessions} sessions in "
         f"all{span}."
@@ -83,7 +83,8 @@ def _files(words: CardWords) -> str:
         "call type and UTC; `reviews.csv`: one row a submission; `review_boxes.csv`: every prediction and every submitted or "
         "deleted box behind them\n"
         "- `agreement.csv`, `anchoring.csv`, `map.png`, `nodes.png`, `hours.png`, `CHANGELOG`, `SHA256SUMS` (check with "
-        "`sha256sum -c SHA256SUMS`)\n\n"
+        "`sha256sum -c SHA256SUMS`)\n"
+        "- `croissant.json`: every table and its columns for machines; `CITATION.cff`: how to cite this release\n\n"
         "Times are seconds from a session's first sample, to the millisecond; moments end in Z and are UTC. Empty means "
         "unknown.\n\n"
         "Cells are as people wrote them, and one that begins with `=`, `+`, `-` or an at sign is a formula to a spreadsheet: "

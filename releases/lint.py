@@ -12,7 +12,7 @@ from podcast.errors import InputError, StorageError
 from podcast.model import EDGE_S, Recording, Session
 from podcast.splits import DEFAULT_GAP_S, Unit, check, unit_of
 from podcast.times import SessionName, pacific_to_utc, parse_session_name
-from releases import lint_dclde, lint_tables
+from releases import lint_dclde, lint_metadata, lint_tables
 from releases.findings import Finding, Labels, Table, number_in, open_table
 
 LONGEST_S = 65.0
@@ -43,6 +43,7 @@ def lint(folder: str, gap_s: float = DEFAULT_GAP_S) -> Iterator[Finding]:
         yield from lint_tables.lint(folder, seen, gap_s)
     else:
         yield from (Finding(tables[0], 0, "splits", fault) for fault in check(list(_units(seen)), seen.split_of, gap_s))
+    yield from lint_metadata.lint(folder)
     for uri in storage.list_files(folder, ".csv"):
         if storage.file_name(uri) not in lint_tables.OWN:
             yield from lint_dclde.lint(folder, storage.file_name(uri))
