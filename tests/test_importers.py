@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from importers import IMPORTERS
 from importers.base import ReadOptions
 from podcast.errors import InputError, Refusal
-from podcast.model import ReviewState, Session
+from podcast.model import Certainty, Outcome, ReviewState, Session
 from podcast.reviews import review_state
 from tests.conftest import write_noise
 
@@ -176,6 +176,58 @@ class TestPodcastJson:
         path = write_json(tmp_path / "a.json", LOAD)
         session = one("podcast-json", path, ReadOptions(audio_required=False, threshold=0.65, model_version="FastAI"))
         assert (session.detections, [str(run) for run in session.model_runs]) == ((), ["FastAI"])
+
+    @pytest.mark.parametrize(
+        ("more", "boxes", "folder", "by_model"),
+        [
+            ({"model_guid": "m"}, [], "ANNOTATIONS", True),
+            ({"backend_state": {}}, [], "ANNOTATIONS", True),
+            ({"model_guid": "m"}, [{"start_s": 1, "duration_s": 1, "confidence": 1}], "ANNOTATIONS", True),
+            ({}, [{"start_s": 1, "duration_s": 1, "confidence": 1}], "ANNOTATIONS", True),
+            ({}, [{"start_s": 1, "duration_s": 1}], "PREDICTIONS", False),
+            ({}, [], "annotations-of-2019/ours", False),
+            ({}, [], "ours", True),  # the file is called annotations.json, but only a folder's name counts
+        ],
+    )
+    def test_who_made_a_file(self, tmp_path: Path, more: Any, boxes: list[Any], folder: str, by_model: bool) -> None:
+        (tmp_path / folder).mkdir(parents=True)
+        path = write_json(tmp_path / folder / "annotations.json", {"annotations": boxes, **more})
+        session = one("podcast-json", path)
+        assert (bool(session.model_runs), bool(session.reviews)) == (by_model, not by_model)
+
+    def test_what_a_file_does_not_say_comes_from_its_name_and_the_options(self, tmp_path: Path) -> None:
+        boxes = [{"start_s": 5, "duration_s": 1, "confidence": 0.65}, {"start_s": 1, "duration_s": 1, "confidence": 0.6499}]
+        path = write_json(tmp_path / "OS_9_27_2017_08_25_00__0001.JSON", {"annotations": boxes})
+        session = one("podcast-json", path, ReadOptions(audio_required=False, threshold=0.65, source_guid="rpi_bush_point"))
+        assert (session.id, session.absolute_time) == ("OS_9_27_2017_08_25_00__0001", "OS_9_27_2017_08_25_00_")
+        assert (session.recording.source_guid, session.recording.uri) == ("rpi_bush_point", "")
+        assert times(session) == [(5, 6)]  # as confident as the threshold says
+        assert [str(run) for run in session.model_runs] == ["podcast"]
+        both = one("podcast-json", path)
+        assert times(both) == [(1, 2), (5, 6)]
+        assert [(item.label, str(item.model_run)) for item in both.detections] == [("Call", "podcast")] * 2
+
+    def test_what_a_file_says_counts_before_name_and_options(self, tmp_path: Path) -> None:
+        options = ReadOptions(audio_required=False, model_version="other", source_guid="elsewhere")
+        session = one("podcast-json", write_json(tmp_path / "a.json", {**LOAD, "model_guid": "FastAI:1"}), options)
+        assert [str(run) for run in session.model_runs] == ["FastAI:1"]
+        assert (session.recording.source_guid, session.recording.uri) == (LOAD["source_guid"], LOAD["uri"])
+
+    def test_a_persons_boxes_are_certain_calls_in_order_of_time(self, tmp_path: Path) -> None:
+        boxes = [{"start_s": 5, "duration_s": 1}, {"start_s": 1, "duration_s": 2}]
+        session = one("podcast-json", write_json(tmp_path / "a.json", {"annotations": boxes}))
+        (review,) = session.reviews
+        assert (review.annotator, review.state, review.rejected) == ("", ReviewState.CALLS, ())
+        assert [(box.event.start_s, box.event.end_s) for box in review.annotations] == [(1, 3), (5, 6)]
+        said = {(box.label, box.certainty, box.annotator, box.outcome, box.detection) for box in review.annotations}
+        assert said == {("Call", Certainty.CERTAIN, "", Outcome.ADDED, None)}
+
+    def test_audio_beside_a_file_is_found_without_being_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_noise(tmp_path / "OS_9_27_2017_08_25_00__0001.wav", 61.0)
+        write_json(tmp_path / "a.json", LOAD)
+        monkeypatch.chdir(tmp_path)
+        for source in (tmp_path, tmp_path / "a.json", "a.json"):
+            assert one("podcast-json", source, ReadOptions()).recording.duration_s == 61
 
 
 class TestPredictionsTsv:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from sklearn.metrics import cohen_kappa_score
 
 from podcast.model import Certainty, Detection, ModelRun, Outcome, Review, ReviewState, SoundEvent
 from podcast.overlap import match, overlap
 from podcast.reviews import consensus
-from releases.agreement import Agreement, Measure, alpha, event_f1, kappa
+from releases.agreement import Agreement, Measure, alpha, event_f1, kappa, seconds_with_calls
 from releases.anchoring import AnchoringAudit
 from tests.releases.sessions import RUN, box, review, session
 
@@ -186,6 +187,70 @@ def test_intervals_cover_what_a_bootstrap_over_sessions_covers() -> None:
     assert found.low == pytest.approx(share - 1.96 * error, abs=0.02)
     assert found.high == pytest.approx(share + 1.96 * error, abs=0.02)
     assert np.isnan(event_f1(np.zeros(2)))
+
+
+def test_intervals_are_the_percentiles_of_drawing_sessions() -> None:
+    """Of 400 sessions that count alike, so many drawn again hit as a binomial says."""
+    agreement, hits = Agreement(), 280
+    for number in range(400):
+        agreement.add(
+            session(f"s{number}", review("ann", CALLS, [(1, 2)]), review("bob", CALLS, [(1, 2) if number < hits else (5, 6)]))
+        )
+    with patch("releases.agreement.DRAWS", 10_000):
+        found = _measures(agreement)[("ann", "bob"), "event_f1_0.5"]
+    low, high = binom.ppf((0.025, 0.975), 400, hits / 400) / 400
+    assert (found.value, found.sessions) == (0.7, 400)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1 / 400 + 1e-9)  # one session more or less
+
+
+def test_every_round_and_every_pair_is_measured() -> None:
+    agreement = Agreement()
+    agreement.add(session("a", review("ann", CALLS, [(1, 2)]), review("bob", CALLS, [(1, 2), (5, 6)]), round="r2"))
+    agreement.add(session("b", *(review(name, CALLS, [(1, 2)]) for name in ("ann", "bob", "cy")), round="r1"))
+    agreement.add(session("c", review("bob", CALLS, [(1, 2)]), review("cy", NO_CALLS), round="r1"))
+    agreement.add(session("d", review("ann", CALLS, [(1, 2)]), round="r3"))
+    names = ["event_f1_0.3", "event_f1_0.5", "event_f1_0.7", "second_kappa"]
+    pairs = [("r1", ("ann", "bob"), 1), ("r1", ("ann", "cy"), 1), ("r1", ("bob", "cy"), 2), ("r2", ("ann", "bob"), 1)]
+    expected = [(*pair, name) for pair in pairs for name in names]
+    expected = [("r1", (), 2, "krippendorff_alpha"), *expected[:12], ("r2", (), 1, "krippendorff_alpha"), *expected[12:]]
+    found = list(agreement.measures())
+    assert [(item.round, item.annotators, item.sessions, item.name) for item in found] == expected
+    values = {(item.round, item.annotators, item.name): (item.value, item.low, item.high) for item in found}
+    assert values["r2", ("ann", "bob"), "event_f1_0.5"] == (0.6667,) * 3  # one session: whatever is drawn is that one
+    assert values["r1", ("bob", "cy"), "event_f1_0.7"][0] == 0.6667  # one pair of three boxes
+
+
+def test_an_overlap_decides_what_is_a_hit() -> None:
+    agreement = Agreement()
+    agreement.add(session("a", review("ann", CALLS, [(0, 10)]), review("bob", CALLS, [(0, 6)])))
+    found = _measures(agreement)
+    assert [found[("ann", "bob"), f"event_f1_{least}"].value for least in (0.3, 0.5, 0.7)] == [1, 1, 0]
+
+
+def test_the_worst_disagreements_come_first_and_no_more_than_asked_for() -> None:
+    agreement = Agreement()
+    one, other = [(1.0, 2.0)], [(5.0, 6.0)]
+    with patch("releases.agreement.WORST", 4):
+        agreement.add(session("half", review("ann", CALLS, one), review("bob", CALLS, one + other)))
+        agreement.add(session("none-b", review("ann", CALLS, one), review("bob", CALLS, other)))
+        agreement.add(session("same", review("ann", CALLS, one), review("bob", CALLS, one)))
+        agreement.add(session("three", review("ann", CALLS, one), review("bob", CALLS, one), review("cy", NO_CALLS)))
+        agreement.add(session("loose", review("ann", CALLS, [(0, 10)]), review("bob", CALLS, [(0, 4)])))
+        agreement.add(session("none-a", review("ann", CALLS, one), review("bob", CALLS, other), round="r2"))
+        agreement.add(session("quiet", review("ann", NO_CALLS), review("bob", NO_CALLS)))
+    found = [(item.score, item.session_id, item.round, item.annotators) for item in agreement.disagreements()]
+    assert found == [
+        (1.0, "loose", "round1", ("ann", "bob")),
+        (1.0, "none-a", "r2", ("ann", "bob")),
+        (1.0, "none-b", "round1", ("ann", "bob")),
+        (0.666667, "three", "round1", ("ann", "bob", "cy")),
+    ]
+
+
+def test_a_box_counts_for_every_second_that_it_touches() -> None:
+    said = review("ann", CALLS, [(0.5, 1.2), (3.0, 4.0)])
+    assert seconds_with_calls(said, 4.5).tolist() == [1, 1, 0, 1, 0]
+    assert seconds_with_calls(said, None).tolist() == []
 
 
 def test_anchoring_by_hand() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import combinations, product
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podcast.errors import InputError
-from podcast.splits import LEFT_OUT, SPLITS, Unit, assign, check, groups, why_empty
+from podcast.model import Recording, Session
+from podcast.splits import LEFT_OUT, SPLITS, Unit, assign, check, groups, unit_of, why_empty
 
 GAP_S = 600.0
 
@@ -224,3 +227,73 @@ def test_why_a_split_is_empty(
     said = why_empty(units, assigned, GAP_S, shares)
     assert words in said
     assert bool(said) == bool(words)
+
+
+def test_what_a_split_knows_of_a_session() -> None:
+    start = datetime(2017, 9, 27, 15, 25, tzinfo=UTC)  # 1,506,525,900 s since 1970
+    recording = Recording("x.wav", "n1", start, 61.25, sha256="ab")
+    known = Session("OS_9_27_2017_08_25_00__0001", recording, absolute_time="OS_9_27_2017_08_25_00_")
+    origins = ("audio ab", "name OS_9_27_2017_08_25_00_", "time n1 OS_9_27_2017_08_25_00_")
+    assert unit_of(known, usable=True, calls=2) == Unit(known.id, "n1", origins, 1_506_525_900_000, 1_506_525_961_250, True, 2)
+    bare = Session("x", Recording("x.wav", "", None))
+    assert unit_of(bare, usable=False, calls=0) == Unit("x", "", ("name x",), None, None, usable=False, calls=0)
+    endless = Session("x", Recording("x.wav", "", start))
+    assert unit_of(endless, usable=True, calls=0).end_ms == 1_506_525_900_000
+
+
+@pytest.mark.parametrize(("minute", "near"), [(11, False), (10.99, True)])  # a minute long: 600 s and 599.4 s later
+def test_what_lies_the_gap_apart_is_free(minute: float, near: bool) -> None:
+    pair = [unit("a", 0), unit("b", minute)]
+    assert len(groups(pair, GAP_S)) == (1 if near else 2)
+    assert bool(check(pair, {"a": "train", "b": "test"}, GAP_S)) is near
+    for old, new in (("a", "b"), ("b", "a")):
+        # Where it is free to, the new one goes where nothing is yet.
+        assert (assign(pair, {old: "train"}, GAP_S, (0.5, 0.0, 0.5))[new] == "train") is near
+
+
+def test_a_long_old_recording_keeps_what_follows_it() -> None:
+    tape = Unit("tape", "n1", ("name tape",), 0, 30 * 60_000, usable=True, calls=1)
+    units = [tape, unit("within", 5), unit("after", 35), unit("elsewhere", 35, "n2")]
+    assigned = assign(units, {"tape": "train", "within": "train"}, GAP_S, (0.5, 0.0, 0.5))
+    assert (assigned["after"], assigned["elsewhere"]) == ("train", "test")
+    faults = check(units, {"tape": "train", "within": "train", "after": "test"}, GAP_S)
+    assert faults == ["tape (train) and after (test) lie 300.0 s apart at n1, less than 600.0 s"]
+
+
+def test_a_fault_names_what_is_shared() -> None:
+    pair = [unit("a", 0, origin="the tape"), unit("b", 9999, origin="the tape")]
+    assert check(pair, {"a": "train", "b": "test"}, GAP_S) == ["a (train) and b (test) share the name 'the tape'"]
+    close = [unit("a", 0, ""), unit("b", 2, "")]
+    assert check(close, {"a": "train", "b": "dev"}, GAP_S) == [
+        "a (train) and b (dev) lie 60.0 s apart at an unknown node, less than 600.0 s"
+    ]
+
+
+@pytest.mark.parametrize("shares", [(0.7, 0.2, 0.2), (0.7, 0.15, 0.1), (1.1, -0.1, 0.0)])
+def test_shares_must_be_whole(shares: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="0 or more and sum to 1"):
+        assign([unit("a", 0)], {}, GAP_S, shares)
+
+
+def test_an_unknown_split_of_an_earlier_release_is_named() -> None:
+    with pytest.raises(InputError, match="puts a into 'tests'"):
+        assign([unit("a", 0)], {"a": "tests"}, GAP_S)
+
+
+def test_sessions_that_do_not_count_fill_no_split() -> None:
+    """A session without an answer goes along with the others and leaves their balance as it is."""
+    sure = [unit(f"s{number}", number * 120) for number in range(20)]
+    unsure = [replace(unit(f"u{number}", 10_000 + number * 120, calls=50), usable=False) for number in range(40)]
+    assigned = assign([*sure, *unsure], {}, GAP_S, (0.5, 0.25, 0.25))
+    assert Counter(assigned[item.session_id] for item in sure) == {"train": 10, "dev": 5, "test": 5}
+    assert set(assigned) == {item.session_id for item in [*sure, *unsure]}
+
+
+def test_why_empty_in_whole_sentences() -> None:
+    two = [unit("m0", 0), unit("m20", 20)]
+    assert why_empty(two, {"m0": "train", "m20": "test"}, GAP_S) == (
+        "dev is empty: the sessions with calls or no calls form 2 groups, each of one recording or of recordings less than 600 s "
+        "apart at one node, and a group goes into one split whole"
+    )
+    assert "form 1 group, each" in why_empty(two[:1], {"m0": "train"}, GAP_S)
+    assert why_empty([], {}, GAP_S) == ""
