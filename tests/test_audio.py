@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -42,3 +43,62 @@ def test_samples_of_16_bit_are_written_as_they_are(channels: int) -> None:
     with soundfile.SoundFile(io.BytesIO(audio.wav_bytes(samples, 44_100))) as sound:
         assert (sound.samplerate, sound.format, sound.subtype) == (44_100, "WAV", "PCM_16")
         assert np.array_equal(sound.read(dtype="int16", always_2d=True), samples)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64"])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_samples_of_any_width_are_decoded_and_the_file_is_left_at_its_beginning(kind: str, subtype: str) -> None:
+    samples = np.linspace(-1, 1, 400, endpoint=False, dtype=np.float32).reshape(200, 2)
+    file = io.BytesIO()
+    soundfile.write(file, samples, 8000, format=kind, subtype=subtype)
+    for _ in range(2):
+        audio.check_wav(file, "a.wav")
+        assert audio.samples_of(file, "a.wav") == 400
+        assert audio.probe_file(file, "a.wav") == audio.AudioInfo(200, 8000, 2)
+        assert file.tell() == 0
+        decoded, sample_rate = audio.decode(file, "a.wav")
+        assert (decoded.dtype, decoded.shape, sample_rate) == (np.float32, (200, 2), 8000)
+        np.testing.assert_allclose(decoded, samples, atol=1 / 128)
+
+
+@pytest.mark.parametrize(
+    ("loudest", "taken"), [(32768.0, True), (-32768.0, True), (40_000.0, False), (np.nan, False), (np.inf, False)]
+)
+def test_floating_samples_may_pass_full_scale_but_not_leave_all_bounds(loudest: float, taken: bool) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.array([[0.5], [loudest], [0.5]], np.float32), 8000, format="WAV", subtype="FLOAT")
+    if taken:
+        assert audio.decode(file, "a.wav")[0][1, 0] == loudest
+    else:
+        with pytest.raises(InputError, match=r"a\.wav: holds samples that are no numbers, or far beyond full scale"):
+            audio.decode(file, "a.wav")
+
+
+def test_a_limit_counts_the_samples_of_all_channels() -> None:
+    file = io.BytesIO(audio.wav_bytes(np.zeros((3600 * 10, 2), np.int16), 10))
+    assert len(audio.decode(file, "a.wav", max_samples=72_000)[0]) == 36_000
+    with pytest.raises(
+        InputError, match=r"a\.wav: calls itself 1\.0 hours long, with 2 channels; AUDIO_MAX_SAMPLES allows 71999"
+    ):
+        audio.decode(file, "a.wav", max_samples=71_999)
+
+
+def test_what_passes_full_scale_is_clipped_where_it_is_written(tmp_path: Path) -> None:
+    audio.write_wav(str(tmp_path / "a.wav"), np.array([[1.5], [-1.5], [0.25]], np.float32), 100)
+    assert audio.read(str(tmp_path / "a.wav"))[0][:, 0].tolist() == [32767 / 32768, -1, 0.25]
+
+
+def test_one_channel_is_the_mean_of_all() -> None:
+    assert audio.mono(np.array([[0.5, -0.5], [1.0, 0.5]], np.float32)).tolist() == [0.0, 0.75]
+
+
+def test_a_hash_is_that_of_the_whole_file_wherever_it_stood() -> None:
+    content = bytes(range(256)) * 10_000  # more than is read at once
+    file = io.BytesIO(content)
+    file.seek(1000)
+    assert audio.sha256(file) == hashlib.sha256(content).hexdigest()
+    assert file.tell() == 0
+
+
+def test_a_duration_is_in_milliseconds() -> None:
+    assert audio.AudioInfo(frames=1, sample_rate=3, channels=1).duration_s == 0.333

@@ -211,7 +211,7 @@ def test_every_round_and_every_pair_is_measured() -> None:
     agreement.add(session("d", review("ann", CALLS, [(1, 2)]), round="r3"))
     names = ["event_f1_0.3", "event_f1_0.5", "event_f1_0.7", "second_kappa"]
     pairs = [("r1", ("ann", "bob"), 1), ("r1", ("ann", "cy"), 1), ("r1", ("bob", "cy"), 2), ("r2", ("ann", "bob"), 1)]
-    expected = [(*pair, name) for pair in pairs for name in names]
+    expected: list[tuple[str, tuple[str, ...], int, str]] = [(*pair, name) for pair in pairs for name in names]
     expected = [("r1", (), 2, "krippendorff_alpha"), *expected[:12], ("r2", (), 1, "krippendorff_alpha"), *expected[12:]]
     found = list(agreement.measures())
     assert [(item.round, item.annotators, item.sessions, item.name) for item in found] == expected
