@@ -50,7 +50,7 @@ class Folder:
     """One export into a folder, in a `with` block: `run` makes every file, and then writes what has changed.
 
     Raises InputError if the folder holds an export in another format, or (from `run`, before anything is written) of another
-    round, or if somebody else's file stands where a table belongs.
+    round, or files like its own that no list names, or if somebody else's file stands where a table belongs.
     """
 
     def __init__(self, to: str, export_format: str, options: WriteOptions) -> None:
@@ -65,6 +65,7 @@ class Folder:
         self._made: dict[str, Make] = {}
         self._contents, self._sidecars = Spool(), Spool()
         self._changed: list[str] = []
+        self._kept: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +120,7 @@ class Folder:
             self._changed.append(place)
         elif (found := self._digest_of(place)) != digest:
             if found not in self._old.files.get(place, ()):
+                self._kept.add(place)
                 raise InputError(f"{self._uri(place)} is not as an export left it; move it away to have it written anew")
             self._changed.append(place)
         self._digests[place] = digest
@@ -130,6 +132,15 @@ class Folder:
             raise InputError(f"{self._to} holds an export of round {held}; name another folder for round {ours}")
         self._head["rounds"] = rounds
         files = {place: {digest} for place, digest in self._digests.items()}
+        strangers = sorted(self._present - {*files, *self._old.files, MANIFEST})
+        kinds = {_kind(place) for place in files}
+        if MANIFEST not in self._present and (
+            alike := [place for place in strangers if _kind(place) in kinds and place not in self._kept]
+        ):
+            raise InputError(
+                f"{self._to} holds {_some(alike)} and no {MANIFEST} that says whose they are: of another round, or of an older "
+                "version's export; name another folder"
+            )
         gone = sorted(set(self._old.files) - set(files))
         if self._changed or gone:
             both = {place: files.get(place, set()) | self._old.files.get(place, set()) for place in {*files, *self._old.files}}
@@ -142,9 +153,8 @@ class Folder:
         manifest = _Manifest({**self._head, "finished": True}, files)
         if self._changed or gone or MANIFEST not in self._present or self._digest_of(MANIFEST) != _digest(manifest.lines()):
             self._write(MANIFEST, manifest.lines())
-        if strangers := sorted(self._present - {*files, *self._old.files, MANIFEST}):
-            more = f" and {len(strangers) - NAMED_AT_MOST} more" if len(strangers) > NAMED_AT_MOST else ""
-            report.warn(f"{self._to} holds files that are not of this export: {', '.join(strangers[:NAMED_AT_MOST])}{more}")
+        if strangers:
+            report.warn(f"{self._to} holds files that are not of this export: {_some(strangers)}")
 
     def _remove(self, place: str, report: Report) -> None:
         """Remove a file of an earlier export that is no longer true, if nobody has changed it."""
@@ -176,6 +186,17 @@ class Folder:
 
 def _place(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
+
+
+def _kind(place: str) -> tuple[str, str]:
+    """The folder and the suffix of a file: others of the same kind beside it look as if they were of the same export."""
+    folder, _, name = place.rpartition("/")
+    return folder, name.rpartition(".")[2]
+
+
+def _some(places: Sequence[str]) -> str:
+    more = f" and {len(places) - NAMED_AT_MOST} more" if len(places) > NAMED_AT_MOST else ""
+    return ", ".join(places[:NAMED_AT_MOST]) + more
 
 
 def _names(folder: str) -> Iterator[str]:

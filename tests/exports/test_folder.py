@@ -160,9 +160,20 @@ def test_files_of_an_export_before_there_was_a_list_are_taken_over_where_they_sa
     (tmp_path / "export.jsonl").unlink()
     assert export(tmp_path, "podcast-json", SESSIONS)[0].counts["refused"] == 0
     (tmp_path / "export.jsonl").unlink()
-    report, files = export(tmp_path, "podcast-json", [session("s_calls", calls((5, 6)))])
+    report, files = export(tmp_path, "podcast-json", [session("s_calls", calls((5, 6))), *SESSIONS[1:]])
     assert report.counts["refused"] == 1
     assert json.loads(files["s_calls.json"])["annotations"][0]["start_s"] == 24.5
+
+
+@every_format
+def test_a_round_is_not_mixed_with_another_that_no_list_names(name: str, tmp_path: Path, wavs: str) -> None:
+    export(tmp_path, name, SESSIONS, wavs)
+    (tmp_path / "export.jsonl").unlink()  # as older versions left it
+    before = files_of(tmp_path)
+    other = [session("new", calls((1, 2))), session("s", calls((3, 4)), calls((5, 6)))]
+    with pytest.raises(InputError, match=r"s_calls.* and no export\.jsonl|is not as an export left it"):
+        export(tmp_path, name, [replace(item, round="round4") for item in other], wavs)
+    assert files_of(tmp_path, manifest=True) == before
 
 
 @pytest.mark.parametrize(
