@@ -59,7 +59,10 @@ class Demo:
         """Import the sessions, connect the ML backend, and let Label Studio retrieve its predictions."""
         target, report = self.import_sessions()
         self.server.ensure_local_files(target.project_id, self.audio)
-        self.server.ensure_ml_backend(target.project_id, self.ml_url)
+        settings = load_settings()  # the ML backend asks for the login that stands there
+        self.server.ensure_ml_backend(
+            target.project_id, self.ml_url, settings.ml_basic_auth_user, settings.ml_basic_auth_password
+        )
         self.prelabel(target.project_id)
         return target, report
 

@@ -83,6 +83,7 @@ def ml_backend(
         "LABEL_STUDIO_URL": label_studio_url,
         "LABEL_STUDIO_API_KEY": account.token,
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
+        "AUDIO_SIGNING_KEY": account.token,  # with which the demo signs its tasks, whatever .env says
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:ml_backend.gunicorn_conf"]
     url = f"http://127.0.0.1:{port}/health"

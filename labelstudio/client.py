@@ -147,11 +147,17 @@ class Server:
         return True
 
     def ensure_ml_backend(self, project_id: int, url: str, user: str = "", password: str = "") -> bool:
-        """Connect the ML backend at `url` to the project; True if it was made just now."""
+        """Connect the ML backend at `url` to the project; True if it was made just now.
+
+        One that is there gets the login anew if it has another, or does not work; without `user` its login is left as it is.
+        """
         login: Json = {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password} if user else {}
         with self._clear_errors(hint=f"is the ML backend at {url} up, and may Label Studio reach it? Try `podcast doctor`"):
-            if any(backend["url"] == url for backend in self.ml_backends(project_id)):
-                return False
+            for backend in self.ml_backends(project_id):
+                if backend["url"] == url:
+                    if login and (backend["basic_auth_user"] != user or not self.is_connected(backend["id"])):
+                        self.sdk.ml.update(backend["id"], project=project_id, url=url, **login)
+                    return False
             self.sdk.ml.create(project=project_id, url=url, title="Orca calls", **login)
         return True
 

@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 
 from labelstudio.client import Server
-from labelstudio.served import served_path
-from podcast.errors import InputError
-from podcast.storage import PageStorage
+from labelstudio.served import home_of, served_path
+from podcast.errors import InputError, StorageError
+from podcast.storage import PageStorage, guard
 
+ANSWER_S = 60.0
+"""A server that has not answered a request for two bytes by then is taken to be away."""
 PRESIGN_MINUTES = 60
 """Label Studio's own default of one minute ends while an annotator still listens."""
 
@@ -56,22 +58,27 @@ def storage_prefixes(server: Server, project_id: int) -> tuple[str, ...]:
 
 
 def audio_problem(server: Server, project_id: int, address: str) -> str:
-    """Why a browser will not get the audio at a task's address; empty if it answers a ranged request as a browser needs it."""
+    """Why a browser will not get the audio at a task's address; empty if it answers a ranged request as a browser needs it.
+
+    Whoever may add a task wrote the address, so it is asked as the ML backend asks: public hosts, and Label Studio for audio
+    alone. Where cloud storages lie, their maintainer has said.
+    """
     try:
-        own = served_path(address, server.url)
-    except InputError as error:
-        return str(error)
-    if address.startswith(("s3://", "azure-blob://")):
-        path = f"/projects/{project_id}/resolve/"
-        params = {"fileuri": base64.urlsafe_b64encode(address.encode()).decode()}
-    else:
-        path, params = own or address, {}
-    headers = {"Range": "bytes=0-1", "Origin": server.url}
-    if own or params:
-        headers |= server._headers()
-    try:
-        answer = server.http.get(path, params=params or None, headers=headers)
-    except httpx.HTTPError as error:
+        own, headers = served_path(address, server.url), {"Range": "bytes=0-1", "Origin": server.url}
+        if address.startswith(("s3://", "azure-blob://")):
+            params = {"fileuri": base64.urlsafe_b64encode(address.encode()).decode()}
+            asked = server.http.build_request(
+                "GET", f"/projects/{project_id}/resolve/", params=params, headers=headers | server._headers()
+            )
+            answer = server.http.send(asked, stream=True)
+            answer.close()
+        else:
+            with (
+                guard.client(guard.Deadline(address, ANSWER_S), home_of(server)) as client,
+                client.stream("GET", server.url + own if own else address, headers=headers) as answer,
+            ):
+                pass
+    except (httpx.HTTPError, httpx.InvalidURL, InputError, StorageError) as error:
         return str(error) or type(error).__name__
     if answer.status_code != httpx.codes.PARTIAL_CONTENT:
         return f"a ranged request is answered with {answer.status_code}, not 206"

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from cli.main import cli
 from demo.round import Demo
+from demo.servers import ml_backend
 from demo.sessions import DemoSession, plan
 from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from labelstudio.lease import LEASE_S
@@ -26,6 +27,7 @@ from podcast.errors import ServiceError
 from podcast.model import Detection, ModelRun, Recording, Session, SoundEvent
 from podcast.report import Report
 from tests.conftest import ROOT, LabelStudio, write_noise
+from tests.ports import own_port
 
 TOGETHER = 5
 SESSIONS = 40
@@ -278,3 +280,22 @@ def test_the_demo_names_no_hydrophone_for_other_people_s_recordings(
     demo.import_sessions()
     [(_, data)] = studio.server.tasks(demo.target.project_id)
     assert data["source_guid"] == node
+
+
+def test_the_demo_knows_the_login_that_its_ml_backend_asks_for(
+    studio: LabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, port = "demo with a login", own_port()
+    write_noise(studio.audio / name / "mine.wav", 2.0)
+    demo = Demo(
+        studio.server, studio.account, [], f"http://127.0.0.1:{port}", studio.document_root, studio.audio / name, [], name
+    )
+    for password in ("", "first", "second"):  # as .env says it, from one start of the demo to the next
+        monkeypatch.setenv("ML_BASIC_AUTH_USER", "ann" if password else "")
+        monkeypatch.setenv("ML_BASIC_AUTH_PASSWORD", password)
+        with ml_backend(tmp_path, port, studio.url, studio.document_root, studio.account):
+            target, _ = demo.fill()
+            [backend] = studio.server.ml_backends(target.project_id)
+            assert studio.server.is_connected(backend["id"])
+            [prediction] = studio.server.predictions(target.project_id)
+            studio.server.delete_prediction(prediction["id"])

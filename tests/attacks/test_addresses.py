@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from labelstudio.audio import TaskAudio
 from labelstudio.client import Server
+from labelstudio.cloud import audio_problem
 from podcast import storage
 from podcast.errors import InputError, PodcastError, StorageError
 from podcast.storage import guard
@@ -138,6 +139,29 @@ def test_a_web_address_does_not_redirect_to_private_hosts(elsewhere: Web, monkey
         storage.fetch(outside.url, max_bytes=1000, timeout_s=TIMEOUT_S)
     assert len(outside.requests) == 1
     assert elsewhere.requests == []
+
+
+def test_the_doctor_asks_as_the_ml_backend_does(studio: Web, elsewhere: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def problem(address: str) -> str:
+        return audio_problem(Server(studio.url, KEY), 1, address)
+
+    assert problem(f"{elsewhere.url}/a.wav") == "127.0.0.1 is not a public host"
+    assert "not a public host" in problem("/data/upload/1/port.wav")
+    assert "serves audio at" in problem("/data/upload/1/api.wav")
+    assert "serves audio at" in problem(f"{studio.url}/api/users/")
+    assert (elsewhere.requests, studio.paths) == ([], ["/data/upload/1/port.wav", "/data/upload/1/api.wav"])
+    monkeypatch.setattr(guard, "is_public", lambda address: address == "127.0.0.2")
+    with web(lambda handler: redirect(handler, elsewhere.url), "127.0.0.2") as outside:
+        assert "127.0.0.1 is not a public host" in problem(f"{outside.url}/a.wav")
+    assert (len(outside.requests), elsewhere.requests) == (1, [])
+    with web(lambda handler: say(handler, b"RI", 206), "127.0.0.2") as outside:
+        assert "no Access-Control-Allow-Origin" in problem(f"{outside.url}/a.wav")
+    [(_, headers)] = outside.requests
+    assert (headers["range"], headers["origin"], "authorization" in headers) == ("bytes=0-1", studio.url, False)
+    with web(lambda handler: say(handler, b"RI", 206, Access_Control_Allow_Origin="*"), "127.0.0.2") as outside:
+        assert problem(f"{outside.url}/a.wav") == ""
+    with web(lambda handler: say(handler, b"whole"), "127.0.0.2") as outside:
+        assert "answered with 200, not 206" in problem(f"{outside.url}/a.wav")
 
 
 @pytest.mark.parametrize(
