@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporters import audacity, audiofolder, dataset_tsv, dclde, orcahello, podcast_json, raven
+from exporters import audacity, audiofolder, dataset_tsv, dclde, orcahello, podcast_json, raven, raven_birdnet
 from exporters.base import Write
 
 EXPORTERS: dict[str, Write] = {
@@ -10,6 +10,7 @@ EXPORTERS: dict[str, Write] = {
     "dataset-tsv": dataset_tsv.write,
     "dclde": dclde.write,
     "raven": raven.write,
+    "raven-birdnet": raven_birdnet.write,
     "audacity": audacity.write,
     "audiofolder": audiofolder.write,
     "orcahello": orcahello.write,

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from exporters.base import WriteOptions
 from exporters.folder import Folder
-from podcast import audio
-from podcast.errors import InputError, Refusal, StorageError
+from exporters.wav import known_length
+from podcast.errors import InputError, Refusal
 from podcast.model import Annotation, Certainty, Review, Session
 from podcast.report import Report
 from podcast.spool import Spool
@@ -47,22 +47,12 @@ def rows(session: Session, review: Review, options: WriteOptions) -> Iterator[tu
     if start is None:
         raise InputError("its start is unknown, and DCLDE demands UTC")
     if not review.annotations:
-        length_s = _length_s(session, options)
+        length_s = known_length(session, options, "DCLDE demands FileEndSec of a file without calls")
         yield _row(session, "NA", "NA", 0.0, length_s, format_utc(start), "AB", "0", "NA", "NA", "File")
     for item in review.annotations:
         utc = format_utc(start + timedelta(milliseconds=round(item.event.start_s * 1000)))
         low, high = ("NA" if hz is None else str(hz) for hz in (item.event.low_hz, item.event.high_hz))
         yield _row(session, low, high, item.event.start_s, item.event.end_s, utc, *_species(item), "Call")
-
-
-def _length_s(session: Session, options: WriteOptions) -> float:
-    if session.recording.duration_s:
-        return session.recording.duration_s
-    try:
-        with options.open(session) as file:
-            return audio.probe_file(file, session.recording.audio_uri).duration_s
-    except (InputError, StorageError) as error:
-        raise InputError(f"its length is unknown, and DCLDE demands FileEndSec of a file without calls ({error})") from error
 
 
 def _species(item: Annotation) -> tuple[str, str, str, str]:

@@ -8,36 +8,23 @@ from pathlib import Path
 
 from exporters.base import WriteOptions
 from exporters.folder import Folder
-from podcast import audio
-from podcast.errors import InputError, Refusal, StorageError
+from exporters.wav import Heights
+from podcast.errors import Refusal
 from podcast.model import Review, Session
 from podcast.report import Report
-
-ARCHIVE_NYQUIST_HZ = 24_000.0
-"""Half the rate of Orcasound's archive, where the recording itself cannot be asked."""
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
     """One file `<session id>.selections.txt` a completed session below the folder `to`, a header alone for no call."""
-    deaf: list[str] = []
+    heights = Heights(options)
     with Folder(to, "raven", options) as target:
 
         def put(folder: str, session: Session, review: Review) -> None:
-            nyquist_hz = ARCHIVE_NYQUIST_HZ
-            if any(item.event.high_hz is None for item in review.annotations):
-                try:
-                    with options.open(session) as file:
-                        nyquist_hz = audio.probe_file(file, session.recording.audio_uri).sample_rate / 2
-                except (InputError, StorageError) as error:
-                    deaf.append(str(error))
+            nyquist_hz = heights.nyquist_hz(session, (item.event for item in review.annotations))
             target.add(folder, f"{session.id}.selections.txt", table(review, nyquist_hz).decode())
 
         report = target.run(sessions, put)
-    if deaf:
-        report.warn(
-            f"the audio of {len(deaf)} sessions cannot be read here ({deaf[0]}): boxes without frequencies reach to "
-            f"{ARCHIVE_NYQUIST_HZ:g} Hz; name the folder that holds it with --audio"
-        )
+    heights.warn(report)
     return report
 
 
@@ -54,10 +41,10 @@ def table(review: Review, nyquist_hz: float) -> bytes:
         "end_time_s": [item.event.end_s for item in review.annotations],
         "low_freq_hz": [item.event.low_hz or 0.0 for item in review.annotations],
         "high_freq_hz": [nyquist_hz if item.event.high_hz is None else item.event.high_hz for item in review.annotations],
-        "annotation": [_plain(item.label) for item in review.annotations],
-        "Call Type": [_plain(item.call_type) for item in review.annotations],
+        "annotation": [one_line(item.label) for item in review.annotations],
+        "Call Type": [one_line(item.call_type) for item in review.annotations],
         "Certainty": [str(item.certainty) for item in review.annotations],
-        "Note": [_plain(item.note) for item in review.annotations],
+        "Note": [one_line(item.note) for item in review.annotations],
     }
     with tempfile.TemporaryDirectory(prefix="podcast-raven-") as folder:
         path = Path(folder) / "table.txt"
@@ -65,6 +52,6 @@ def table(review: Review, nyquist_hz: float) -> bytes:
         return path.read_bytes()
 
 
-def _plain(text: str) -> str:
+def one_line(text: str) -> str:
     """Text on one line without tabs or quotation marks: Raven knows no quoting."""
     return " ".join(text.replace('"', "'").split())

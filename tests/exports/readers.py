@@ -42,6 +42,15 @@ def _raven(folder: Path) -> Boxes:
     return _files(folder, ".selections.txt", starts)
 
 
+def _raven_birdnet(folder: Path) -> Boxes:
+    def starts(text: str) -> list[float]:
+        rows = list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+        assert rows and all(row["File Offset (s)"] == row["Begin Time (s)"] for row in rows)
+        return [float(row["Begin Time (s)"]) for row in rows if row["Common Name"] != "nocall"]
+
+    return _files(folder, ".BirdNET.selection.table.txt", starts)
+
+
 def _rows(path: Path, delimiter: str) -> list[dict[str, str]]:
     if not path.exists():
         return []
@@ -83,6 +92,7 @@ READERS: dict[str, Callable[[Path], Boxes]] = {
     "dataset-tsv": _dataset_tsv,
     "dclde": _dclde,
     "raven": _raven,
+    "raven-birdnet": _raven_birdnet,
     "audacity": _audacity,
     "audiofolder": _audiofolder,
     "orcahello": _orcahello,

@@ -28,7 +28,7 @@ DIGESTS: dict[str, dict[str, str]] = json.loads((BEFORE / "digests.json").read_b
 CONFIG = LabelConfig.load(BEFORE / "label_config.xml")
 RUN = ModelRun("energy", "1-3653e7e9")
 CHANGES = {".png", ".parquet"}
-NEW = {"README.md", "SHA256SUMS", "sounds.csv"}
+NEW = {"README.md", "SHA256SUMS", "sounds.csv", "croissant.json", "CITATION.cff"}
 
 
 def found(start_s: float, confidence: float) -> Detection:

@@ -79,6 +79,7 @@ def test_counts_add_up_to_the_sessions(name: str, tmp_path: Path, wavs: str) -> 
         ("dclde", {"start": None}),
         ("dclde", {"duration_s": None}),
         ("orcahello", {"start": None}),
+        ("raven-birdnet", {"duration_s": None}),
         ("audiofolder", {"duration_s": 59.0}),
         ("audiofolder", {"sha256": "0" * 64}),
     ],

@@ -94,7 +94,7 @@ def test_a_folder_of_another_format_or_round_is_refused(name: str, tmp_path: Pat
     assert (report.counts["written"], set(files_of(tmp_path))) == (0, set())
 
 
-ONE_FILE_EACH = ("podcast-json", "audacity", "raven", "orcahello", "audiofolder")
+ONE_FILE_EACH = ("podcast-json", "audacity", "raven", "raven-birdnet", "orcahello", "audiofolder")
 
 
 def file_of(folder: Path) -> Path:

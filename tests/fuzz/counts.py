@@ -139,6 +139,11 @@ def _raven(path: Path) -> Iterator[tuple[str, int]]:
     yield path.name.removesuffix(".selections.txt"), len(path.read_text().splitlines()) - 1
 
 
+def _raven_birdnet(path: Path) -> Iterator[tuple[str, int]]:
+    rows = path.read_text().splitlines()[1:]
+    yield path.name.removesuffix(".BirdNET.selection.table.txt"), sum(row.split("\t")[7] != "nocall" for row in rows)
+
+
 def _dataset(path: Path) -> Iterator[tuple[str, int]]:
     for row in _table(path, "\t"):
         yield row["wav_filename"].removesuffix(".wav"), int(float(row["duration_s"]) > 0)
@@ -160,6 +165,7 @@ _KEPT = {
     "orcahello": _one_list,
     "audacity": _audacity,
     "raven": _raven,
+    "raven-birdnet": _raven_birdnet,
     "dataset-tsv": _dataset,
     "dclde": _dclde,
     "audiofolder": _audiofolder,

@@ -98,6 +98,76 @@ def test_raven(tmp_path: Path) -> None:
     assert (len(silent), list(silent.columns)) == (0, list(table.columns))
 
 
+def birdnet_segments(table: Path) -> list[tuple[float, float, str, float]]:
+    """What BirdNET-Analyzer 2.4 takes from a table (`segments.utils.find_segments`), written anew: lines are split at tabs
+    without quoting, the first decides by its first word, columns go by name, and `nocall` and all below `--min_conf` are passed
+    over.
+
+    The package itself brings TensorFlow and was run by hand: see docs/formats/raven-birdnet.md.
+    """
+    first, *lines = table.read_text("utf-8").splitlines()
+    assert first.lower().startswith("selection")
+    at = {name: number for number, name in enumerate(first.split("\t"))}
+    found = []
+    for cells in (line.split("\t") for line in lines):
+        confidence, species = float(cells[at["Confidence"]]), cells[at["Common Name"]]
+        if 0.25 <= confidence <= 1 and species.lower() != "nocall":
+            times = float(cells[at["Begin Time (s)"]]), float(cells[at["End Time (s)"]])
+            found.append((*times, species, confidence))
+    return found
+
+
+def opensoundscape_boxes(tables: list[Path], audio: list[str]) -> pd.DataFrame:
+    """What opensoundscape 0.13 makes of tables (`BoxedAnnotations.from_raven_files(tables, "Common Name", audio)`), written anew:
+    pandas reads each, and four columns must be there by name. The package brings sixty others: see docs/formats/raven-birdnet.md.
+    """
+    names = {"Begin Time (s)": "start_time", "End Time (s)": "end_time", "Low Freq (Hz)": "low_f", "High Freq (Hz)": "high_f"}
+    frames = []
+    for table, path in zip(tables, audio, strict=True):
+        frame = pd.read_csv(table, delimiter="\t").rename(columns={"Common Name": "annotation"} | names, errors="raise")
+        frames.append(frame.assign(audio_file=path))
+    return pd.concat(frames).reset_index(drop=True)
+
+
+def test_raven_birdnet(tmp_path: Path) -> None:
+    full, *rest = with_audio([boxes_session(), *others()], tmp_path / "in")
+    (said,) = full.reviews
+    labels = ("Call", "Humpback", "Call")
+    boxes = tuple(replace(item, label=label) for item, label in zip(said.annotations, labels, strict=True))
+    full = replace(full, reviews=(replace(said, annotations=boxes),))
+    unheard = replace(rest[0], id="tape", recording=replace(rest[0].recording, duration_s=None, audio_uri=""))
+    report = export("raven-birdnet", [full, *rest, unheard], tmp_path / "out")
+    assert (report.counts["written"], report.counts["no_calls"], report.counts["refused"]) == (2, 1, 1)
+    ending = ".BirdNET.selection.table.txt"
+    tables = [tmp_path / "out" / f"{item.id}{ending}" for item in (full, rest[0])]
+    found = Raven.from_file(tables[0], annot_col="Common Name")
+    assert [(b.onset, b.offset, b.low_freq, b.high_freq, b.label) for b in found.to_bbox()] == [
+        (1.001, 2.5, 0.0, 500.0, "Call"),
+        (10.25, 11.0, 0.0, 500.0, "Humpback"),
+        (20.0, 21.125, 500.5, 8000.0, "Call"),
+    ]
+    (silent,) = Raven.from_file(tables[1], annot_col="Common Name").to_bbox()  # crowsetta takes no table without a row
+    assert (silent.onset, silent.offset, silent.low_freq, silent.high_freq, silent.label) == (0.0, 60.0, 0.0, 500.0, "nocall")
+    assert birdnet_segments(tables[0]) == [
+        (1.001, 2.5, "Call", 1.0),
+        (10.25, 11.0, "Humpback", 0.5),
+        (20.0, 21.125, "Call", 0.5),
+    ]
+    assert birdnet_segments(tables[1]) == []
+    frame = opensoundscape_boxes(tables, ["a.wav", "b.wav"])
+    assert list(zip(frame["audio_file"], frame["start_time"], frame["annotation"], frame["Species Code"], strict=True)) == [
+        ("a.wav", 1.001, "Call", "orca"),
+        ("a.wav", 10.25, "Humpback", "humpback"),
+        ("a.wav", 20.0, "Call", "orca"),
+        ("b.wav", 0.0, "nocall", "nocall"),
+    ]
+    assert set(frame["Begin Path"]) == {f"{full.id}.wav", f"{rest[0].id}.wav"}
+    EXPORTERS["raven-birdnet"]([full], str(tmp_path / "with"), WriteOptions(audio="/data/wav"))
+    table = pd.read_csv(tmp_path / "with" / f"{full.id}{ending}", sep="\t", quoting=3)
+    assert list(table["Begin Path"]) == [f"/data/wav/{full.id}.wav"] * 3
+    assert list(table["File Offset (s)"]) == list(table["Begin Time (s)"])
+
+
 def test_audacity(tmp_path: Path) -> None:
     full = boxes_session()
     export("audacity", [full, *others()], tmp_path)
