@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from cli.options import min_heard_option
 from cli.output import finish, json_option, progress
 from cli.servers import submitted_sessions, task_audio
 from exporters import EXPORTERS, NEED_PREDICTIONS
@@ -35,6 +36,7 @@ from podcast.model import Session
     help="Which of several submissions of a session; `all` writes one folder each.",
 )
 @click.option("--audio", metavar="URI", help="Folder with <session id>.wav, where the sessions' own addresses cannot be read.")
+@min_heard_option
 @json_option
 def export_command(
     round_name: str | None,
@@ -44,6 +46,7 @@ def export_command(
     export_format: str,
     annotator: str,
     audio: str | None,
+    min_heard: float | None,
     as_json: bool,
 ) -> None:
     """Write the completed sessions of a round. The same answers give the same bytes.
@@ -63,7 +66,7 @@ def export_command(
                 yield session
                 advance(1)
 
-        options = WriteOptions(annotator, opened.open, audio, round_name or "")
+        options = WriteOptions(annotator, opened.open, audio, round_name or "", min_heard)
         report = EXPORTERS[export_format](counted(), to, options)
     exported = sum(report.counts[state] for state in ("written", "unsure", "skipped", "unreviewed", "refused"))
     if annotator != "all":

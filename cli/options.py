@@ -23,3 +23,8 @@ MOST_S = 86_400.0 * 366
 """A year: no length or distance in seconds is longer."""
 SHARE = Number(0, 1)
 """A confidence or a share, from 0 to 1."""
+
+min_heard_option = click.option(
+    "--min-heard", type=SHARE, help="Leave out, as unreviewed, answers of which less than this share was heard."
+)
+"""See `podcast.heard`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.options import MOST_S, SHARE, Number
+from cli.options import MOST_S, SHARE, Number, min_heard_option
 from cli.output import finish, json_option, print_json, progress, say
 from cli.servers import connect, task_audio
 from importers import dataset
@@ -49,6 +49,7 @@ BROKEN = 1
 @click.option("--shares", type=SHARE, nargs=3, default=DEFAULT_SHARES, show_default=True,
               help="Shares of train, dev and test.")  # fmt: skip
 @click.option("--pseudonyms", metavar="URI", help="NAME.annotators.csv of an earlier release, so that annotators keep theirs.")
+@min_heard_option
 @click.option("--licence", default=DEFAULT_LICENCE, show_default=True, help="Licence of audio and labels, for the data card.")
 @click.option("--check", "checked", metavar="DIR", help="Check a release, ours or an old one, against the rules, and do no more.")
 @click.option("--diff", "compared", nargs=2, metavar="OLD NEW", help="Tell what changed between two releases, and do no more.")

@@ -1,18 +1,24 @@
-"""`podcast rounds`: progress per round."""
+"""`podcast rounds`: what every round holds and how far it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
-from cli.output import json_option, print_json, print_table, say
+from cli.output import json_option, print_json, print_table, progress, say
 from labelstudio.client import Server
 from labelstudio.round_out import Round
+from podcast.errors import InputError
+from podcast.heard import HeardCounts
 from podcast.report import Report
 from podcast.settings import load_settings
+
+if TYPE_CHECKING:
+    from evaluation.edits import ReviewEdits
 
 COUNTS = {
     "sessions": "task_number",
@@ -24,53 +30,80 @@ COUNTS = {
 
 
 @click.command("rounds")
-@click.option("--edits", "with_edits", is_flag=True, help="What people changed, by model version; reads every submission.")
+@click.option("--edits", "with_edits", is_flag=True, help="Show too what people changed, by model version.")
 @json_option
 def rounds_command(with_edits: bool, as_json: bool) -> None:
-    """Show every round and how far it is."""
+    """Show every round and how far it is, and how many answers came faster than the sound."""
     settings = load_settings()
     server = Server(settings.label_studio_url, settings.label_studio_api_key)
-    rounds = [
-        {
-            "round": project["title"],
-            "project": project["id"],
-            **{name: int(project.get(field) or 0) for name, field in COUNTS.items()},
-            "model_version": project.get("model_version") or "",
-            "url": f"{server.url}/projects/{project['id']}",
-            **({"edits": _edits(Round(server, project))} if with_edits else {}),
-        }
-        for project in server.rounds()
-    ]
+    projects = server.rounds()
+    rounds = []
+    with progress("Reading answers", as_json=as_json, total=len(projects)) as advance:
+        for project in projects:
+            rounds.append(_row(server, project, with_edits))
+            advance(1)
     if as_json:
         print_json({"rounds": rounds})
         return
-    table = Table("round", *COUNTS, "left", "address")
-    for row in rounds:
-        left = int(row["sessions"]) - int(row["reviewed"])
-        table.add_row(str(row["round"]), *(str(row[name]) for name in COUNTS), str(left), str(row["url"]))
-    if rounds:
-        print_table(table)
-        if with_edits:
-            print_table(_edits_table(rounds))
-    else:
+    if not rounds:
         say("No rounds yet: `podcast import` makes one.")
+        return
+    table = Table("round", *COUNTS, "left", "faster than sound", "address")
+    for row in rounds:
+        left, heard = int(row["sessions"]) - int(row["reviewed"]), row["heard"]
+        faster = str(heard["faster_than_sound"]) if heard else "?"
+        table.add_row(str(row["round"]), *(str(row[name]) for name in COUNTS), str(left), faster, str(row["url"]))
+        if heard and heard["refused"]:
+            say(
+                f"warning: round {row['round']}: {heard['refused']} sessions cannot be read; `podcast export` names them",
+                err=True,
+            )
+    print_table(table)
+    if with_edits:
+        print_table(_edits_table(rounds))
 
 
-def _edits(found: Round) -> dict[str, Any]:
-    """What the round's reviews changed, by model version; what could not be read or counted is told in numbers."""
-    from evaluation.edits import ReviewEdits  # here, since scikit-learn takes a second
+def _row(server: Server, project: dict[str, Any], with_edits: bool) -> dict[str, Any]:
+    return {
+        "round": project["title"],
+        "project": project["id"],
+        **{name: int(project.get(field) or 0) for name, field in COUNTS.items()},
+        "model_version": project.get("model_version") or "",
+        "url": f"{server.url}/projects/{project['id']}",
+        **_said(server, project, with_edits),
+    }
 
-    report, made = Report(), ReviewEdits()
-    for session in report.accepted(found.submitted(with_predictions=True)):
-        made.add(session)
-    rows = [row.as_dict() for row in made.rows()]
-    return {"models": rows, "without_length": made.without_length, "refused": len(report.refusals)}
+
+def _said(server: Server, project: dict[str, Any], with_edits: bool) -> dict[str, Any]:
+    """What is known of the listening in a round, how many sessions could not be read, and what people changed.
+
+    Both are None for a project of another kind.
+    """
+    counts, report, edits = HeardCounts(), Report(), None
+    if with_edits:
+        from evaluation.edits import ReviewEdits  # here, since scikit-learn takes a second
+
+        edits = ReviewEdits()
+    try:
+        sessions = Round(server, project).submitted(with_predictions=with_edits)
+    except InputError:  # its labeling configuration is not one of ours
+        return {"heard": None, **({"edits": None} if with_edits else {})}
+    for session in report.accepted(sessions if project.get("total_annotations_number") else ()):
+        counts.add(session)
+        if edits is not None:
+            edits.add(session)
+    heard = asdict(counts) | {"refused": report.counts["refused"]}
+    return {"heard": heard, **({"edits": _changed(edits)} if edits is not None else {})}
+
+
+def _changed(edits: ReviewEdits) -> dict[str, Any]:
+    return {"models": [row.as_dict() for row in edits.rows()], "without_length": edits.without_length}
 
 
 def _edits_table(rounds: Sequence[dict[str, Any]]) -> Table:
     table = Table("round", "model version", "reviews", "kept", "moved", "deleted", "added", "edits a minute", "from nothing")
     for found in rounds:
-        for row in found["edits"]["models"]:
+        for row in found["edits"]["models"] if found["edits"] else ():
             interval = f" ({row['interval'][0]:.1f} to {row['interval'][1]:.1f})" if row["interval"] else ""
             counts = (str(row[name]) for name in ("recordings", "kept", "moved", "deleted", "added"))
             rates = f"{row['edits_a_minute']:.1f}{interval}", f"{row['from_nothing_a_minute']:.1f}"

@@ -18,13 +18,15 @@ class WriteOptions:
 
     `open_audio` opens a recording by its `audio_uri`. Of a round that is an address which anybody may have written who may add a
     task, so only the caller can say what may be read; it raises InputError or StorageError. `audio` is a folder with
-    `<session id>.wav`, which then stands for those addresses. `round` is the round that was asked for, if one was.
+    `<session id>.wav`, which then stands for those addresses. `round` is the round that was asked for, if one was. `min_heard`
+    leaves out answers of which less than this share was heard (`podcast.heard`), None none.
     """
 
     annotator: str = "latest"
     open_audio: Callable[[str], BinaryIO] = storage.open_read
     audio: str | None = None
     round: str = ""
+    min_heard: float | None = None
 
     def open(self, session: Session) -> BinaryIO:
         """The session's audio as a seekable file. Raises InputError or StorageError if it may not or cannot be read."""

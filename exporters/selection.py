@@ -8,9 +8,10 @@ from typing import Any
 
 from exporters.base import WriteOptions
 from podcast.errors import InputError, Refusal
+from podcast.heard import HeardEnough
 from podcast.model import Certainty, Review, ReviewState, Session, check_name
 from podcast.report import Report
-from podcast.reviews import COMPLETED, chosen
+from podcast.reviews import COMPLETED, chosen, named
 from podcast.spool import Spool
 
 SIDECAR = "sidecar.jsonl"
@@ -36,14 +37,17 @@ class Selection:
         self.report = Report()
         self.report.counts.update(written=0, no_calls=0, unsure=0, skipped=0, unreviewed=0, refused=0)
         self._sessions, self._options = sessions, options
+        self._enough = None if options.min_heard is None else HeardEnough(options.min_heard)
 
     def run(self, put: Put, keep: Keep) -> Report:
         """Give everything that is to be written to `put`, each pair of folder and session once, and sidecars to `keep`.
 
-        What `put` refuses (InputError) is counted as refused and the rest goes on; any other error ends the export.
+        What `put` refuses (InputError) is counted as refused and the rest goes on; any other error ends the export. Raises
+        InputError if one annotator's reviews are asked for, and nobody of that name has any.
         """
+        sessions = named(self._sessions, self._options.annotator)
         with Spool() as seen, Spool() as unheld:
-            for session in self.report.accepted(self._sessions):
+            for session in self.report.accepted(self._enough.of(sessions) if self._enough else sessions):
                 reviews = list(chosen(session, self._options.annotator))
                 if not reviews:
                     self.report.counts["unreviewed"] += 1
@@ -60,6 +64,8 @@ class Selection:
                         f"see {f'{folder}/' if folder else ''}{SIDECAR}"
                     )
                 keep(folder, (f"{json.dumps(row, ensure_ascii=False)}\n" for row in unheld.group(folder)))
+        if self._enough:
+            self.report.counts["too_little_heard"] = self._enough.left_out
         return self.report
 
     def _take(self, session: Session, review: Review, folder: str, put: Put, seen: Spool, unheld: Spool) -> None:

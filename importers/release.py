@@ -13,6 +13,7 @@ from podcast.model import (
     Annotation,
     Certainty,
     Detection,
+    Heard,
     ModelRun,
     Outcome,
     Recording,
@@ -35,7 +36,8 @@ BOXES = (
     *("certainty", "note", "model_version", "confidence", "predicted_start_time_s", "predicted_end_time_s", "predicted_low_hz"),
     *("predicted_high_hz", "predicted_label"),
 )
-"""The columns that are read of each table; all are written by `podcast release`."""
+"""The columns that are read of each table; all are written by `podcast release`, those that
+`heard_of` reads beside them only since releases tell what was heard."""
 
 
 def is_release(source: str) -> bool:
@@ -150,7 +152,30 @@ def _review(said: Line, drawn: list[Line]) -> Review:
         submitted=parse_utc(cells["submitted_utc"]),
         ground_truth=cells["ground_truth"] == "true",
         note=cells["note"],
+        heard=heard_of(cells),
     )
+
+
+def heard_of(cells: Mapping[str, str]) -> Heard:
+    """What a row of reviews.csv tells of the listening: nothing in a release of before. Raises InputError naming the column."""
+    if "page_open_s" not in cells:
+        return Heard()
+    if cells["audio_loaded"] not in ("true", "false", ""):
+        raise InputError(f"audio_loaded is {cells['audio_loaded']!r:.60}, expected true, false or nothing")
+    return Heard(
+        open_s=_seconds(cells, "page_open_s"),
+        loaded=cells["audio_loaded"] == "true" if cells["audio_loaded"] else None,
+        heard_s=_seconds(cells, "heard_s"),
+        length_s=_seconds(cells, "page_length_s"),
+        asked=tuple(_list(cells["asked"])),
+    )
+
+
+def _seconds(cells: Mapping[str, str], column: str) -> float | None:
+    try:
+        return dataset_table.number(cells[column]) if cells[column] else None
+    except InputError as error:
+        raise InputError(f"{column}: {error}") from error
 
 
 def _annotation(cells: Mapping[str, str]) -> Annotation:

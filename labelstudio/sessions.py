@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from labelstudio.heard import read_heard
 from labelstudio.labels import LabelConfig
 from labelstudio.results import Item, Kind, Prediction, Say, is_number, read_prediction, read_result
 from labelstudio.tasks import ORIGINS
@@ -92,6 +93,7 @@ def from_annotation(
         submitted=parse_utc(_time(annotation)),
         ground_truth=truth,
         note="\n".join(item.text for item in items if item.kind is Kind.SESSION_NOTE),
+        heard=read_heard(annotation, items, say),
     )
 
 

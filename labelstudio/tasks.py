@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from labelstudio.checks import validate_task
+from labelstudio.heard import to_record
 from labelstudio.labels import LabelConfig
 from labelstudio.signed import FIELD, signature
 from podcast.errors import InputError, Refusal
@@ -115,15 +116,16 @@ def to_annotation(session: Session, review: Review, config: LabelConfig) -> Json
     for name, kind, key, text in (
         (config.review, "choices", "choices", config.answer_value(review.state) or ""),
         (config.session_note, "textarea", "text", review.note),
+        (config.heard, "textarea", "text", to_record(review.heard)),
     ):
-        if text:
+        if text and name:
             identity = _region_id(session.id, name, 0)
             results.append({"id": identity, "from_name": name, "to_name": config.audio, "type": kind, "value": {key: [text]}})
     return {
         "result": results,
         "was_cancelled": review.state is ReviewState.SKIPPED,
         "ground_truth": review.ground_truth,
-    }
+    } | ({} if review.heard.open_s is None else {"lead_time": review.heard.open_s})
 
 
 def _detections(session: Session, run: ModelRun) -> list[Detection]:

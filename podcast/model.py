@@ -139,6 +139,22 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What is known of the listening before a submission; None for what nobody noted. Times in seconds.
+
+    `open_s`: how long the page was open, all its openings together. The others are the page's own record: whether the audio had
+    `loaded`, how much of the recording was played (`heard_s`, each second once), the recording's length as the page knew it
+    (`length_s`), and the questions that the person answered with "Send it anyway" (`asked`).
+    """
+
+    open_s: float | None = None
+    loaded: bool | None = None
+    heard_s: float | None = None
+    length_s: float | None = None
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """One person's submission for one session: all boxes, and the detections that were deleted (`rejected`)."""
 
@@ -149,6 +165,7 @@ class Review:
     submitted: datetime | None = None
     ground_truth: bool = False
     note: str = ""
+    heard: Heard = Heard()
 
 
 @dataclass(frozen=True, slots=True)

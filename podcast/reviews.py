@@ -13,12 +13,19 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import median
 
+from podcast.errors import InputError, Refusal
 from podcast.model import Annotation, Certainty, Review, ReviewState, Session
 from podcast.overlap import overlap
 
 DEFAULT_OVERLAP = 0.5
 COMPLETED = (ReviewState.CALLS, ReviewState.NO_CALLS)
 """The states that tell what is in a session, and that training, scoring and tables of labels may use."""
+
+WAYS_TO_CHOOSE = ("latest", "ground-truth", "all")
+"""What `chosen` takes beside an annotator's name."""
+
+MOST_NAMES = 20
+"""So many annotators are named in an error."""
 
 SILENT = (ReviewState.SKIPPED, ReviewState.UNREVIEWED)
 """The states of a review that says nothing."""
@@ -88,6 +95,22 @@ def chosen(session: Session, who: str) -> Iterator[tuple[str, Review]]:
         reviews = tuple(review for review in reviews if review.annotator == who)
     if review := latest(reviews):
         yield "", review
+
+
+def named(sessions: Iterable[Session | Refusal], who: str) -> Iterator[Session | Refusal]:
+    """The sessions as they come, for `chosen` by the same `who`.
+
+    Raises InputError at their end, naming those whose reviews there are, if `who` is an annotator's name and no review is theirs.
+    """
+    names: set[str] = set()
+    for session in sessions:
+        if isinstance(session, Session):
+            names.update(review.annotator for review in session.reviews)
+        yield session
+    if who not in (*WAYS_TO_CHOOSE, *names):
+        there = sorted(names - {""})
+        more = [f"{len(there) - MOST_NAMES} more"] if len(there) > MOST_NAMES else []
+        raise InputError(f"there is no review by {who!r}; reviews are by {', '.join(there[:MOST_NAMES] + more) or 'nobody'}")
 
 
 def by_annotator(session: Session) -> tuple[Review, ...]:

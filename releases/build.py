@@ -17,6 +17,7 @@ from importers import release as released
 from importers.base import ReadOptions
 from podcast import audio, dataset_table, storage
 from podcast.errors import InputError, PodcastError, Refusal
+from podcast.heard import HeardEnough
 from podcast.model import Session, check_name
 from podcast.reading import decode
 from podcast.report import Report
@@ -42,6 +43,7 @@ CHECKSUMS = "SHA256SUMS"
 class ReleaseOptions:
     """How a release is made.
 
+    `min_heard` leaves out answers of which less than this share was heard (`podcast.heard`), None none.
     `audio` is the folder with `<session id>.wav`, None for each recording's own `audio_uri`; `with_audio` False leaves audio
     and archive out. `previous` is the folder of the release that this one follows: its splits stay. `pseudonyms` is the table
     of its annotators. `rounds` holds what volunteers read about each round. `open_audio` opens an `audio_uri`, as far as that
@@ -57,6 +59,7 @@ class ReleaseOptions:
     previous: str | None = None
     pseudonyms: str | None = None
     licence: str = DEFAULT_LICENCE
+    min_heard: float | None = None
     rounds: Mapping[str, str] = field(default_factory=dict)
     open_audio: Callable[[str], BinaryIO] = storage.open_read
 
@@ -83,11 +86,14 @@ def build(
     report = Report()
     report.counts.update(sessions=0, boxes=0, refused=0, **dict.fromkeys((*SPLITS, "left_out"), 0))
     storage.tidy(folder)
+    enough = None if options.min_heard is None else HeardEnough(options.min_heard)
     with SessionSpool() as spool, Spool() as digests:
-        kept = spooled(sessions, spool, report)
+        kept = spooled(enough.of(sessions) if enough else sessions, spool, report)
         first = (Record(session, consensus(session, options.overlap)) for session in kept)
         again = records(spool, options.overlap, report, shared=True)  # what several rounds have is known once all are read
         units, assigned, names = _plan(chain(first, again), options)
+        if enough:
+            report.counts["too_little_heard"] = enough.left_out
         release = _Release(folder, options, units, assigned, names, report, digests)
         release.write_tables(records(spool, options.overlap, Report()))
         release.write_changelog(spool)
@@ -211,7 +217,15 @@ class _Release:
         if empty := why_empty(kept, self._assigned, options.gap_s, options.shares):
             self._report.warn(empty)
         words = CardWords(
-            options.name, options.licence, options.with_audio, options.gap_s, options.overlap, options.rounds, empty
+            name=options.name,
+            licence=options.licence,
+            audio=options.with_audio,
+            gap_s=options.gap_s,
+            overlap=options.overlap,
+            rounds=options.rounds,
+            empty=empty,
+            min_heard=options.min_heard,
+            too_little_heard=self._report.counts["too_little_heard"],
         )
         for name, content in pictures(self._summary):
             self._write(name, content)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evaluation.edits import EDGE_S, ReviewEdits
+from podcast.heard import HeardCounts
 from podcast.model import ReviewState
 from podcast.nodes import find_node
 from podcast.splits import LEFT_OUT, SPLITS
@@ -24,6 +25,7 @@ class CardWords:
     """What the numbers do not tell.
 
     `rounds` maps a round to the words that its volunteers read about it; `empty` says which splits are empty, and why.
+    `too_little_heard` answers were left out, for less than the share `min_heard` was heard; None where nobody asked for it.
     """
 
     name: str
@@ -33,6 +35,8 @@ class CardWords:
     overlap: float = 0.5
     rounds: Mapping[str, str] = field(default_factory=dict)
     empty: str = ""
+    min_heard: float | None = None
+    too_little_heard: int = 0
 
 
 def card(
@@ -50,6 +54,7 @@ def card(
         _numbers(summary),
         _rounds(words, summary),
         _labelling(words, summary),
+        _heard(words, summary.heard),
         _agreement(measures, names),
         _anchoring(anchoring, names, words.overlap),
         _edits(edits),
@@ -142,6 +147,22 @@ def _labelling(words: CardWords, summary: Summary) -> str:
         "agree it is `unsure`.\n\n"
         "Splits are by recording: no two sessions of one recording, of the same audio, or less than "
         f"{words.gap_s:g} s apart at one node are on two sides."
+    )
+
+
+def _heard(words: CardWords, heard: HeardCounts) -> str:
+    left_out = (
+        ""
+        if words.min_heard is None
+        else f" {words.too_little_heard} more answers were left out, as if nobody had given them: less than a share of "
+        f"{words.min_heard:g} of the recording was heard."
+    )
+    return (
+        "## Was it heard?\n\n"
+        f"Of {heard.answers} answers {heard.faster_than_sound} came faster than the sound: the audio had not loaded "
+        f"({heard.not_loaded}), the page was open for less time than the recording lasts ({heard.open_too_short}), or less than "
+        f"all of the recording was played ({heard.heard_in_part}). Nothing is known of {heard.unknown}.{left_out} `reviews.csv` "
+        "has what is known of each. Somebody who reads spectrograms well may be right without having heard every second."
     )
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from importers.release import heard_of
 from podcast import audio, storage
 from podcast.errors import InputError
-from podcast.model import EDGE_S, Certainty, Recording, ReviewState, Session
+from podcast.model import EDGE_S, Certainty, Recording, Review, ReviewState, Session
 from podcast.reviews import COMPLETED
 from podcast.splits import LEFT_OUT, SPLITS, Unit, check, unit_of
 from podcast.times import PACIFIC, parse_utc
@@ -51,6 +52,7 @@ def lint(folder: str, labels: Labels, gap_s: float) -> Iterator[Finding]:
             for number, cells in table.lines:
                 _annotation(table, number, cells, sessions, drawn)
         yield from table.findings
+    yield from _reviews(folder, sessions)
     for stem, split in sorted(labels.split_of.items()):
         boxes = [box for box in labels.boxes.get(f"{stem}.wav", []) if box != (0.0, 0.0)]
         if sorted(boxes) != sorted(drawn[stem]):
@@ -124,6 +126,31 @@ def _annotation(
             expected = tables.moment(session.start, offset_s) or "nothing, for the session's start is unknown"
             table.broken(number, "utc", f"{column} is {cells[column]!r}, expected {expected}")
     drawn[cells["session_id"]].append((round(start_s, 3), round(end_s - start_s, 3)))
+
+
+def _reviews(folder: str, sessions: Mapping[str, _Row]) -> Iterator[Finding]:
+    """What follows from the listening stands in reviews.csv as it follows. Releases of before say nothing of it."""
+    if not storage.exists(storage.join(folder, "reviews.csv")):
+        return  # SHA256SUMS tells
+    with open_table(folder, "reviews.csv", ",") as table:
+        if tuple(table.columns) != tables.REVIEWS_BEFORE and _has_columns(table, tables.REVIEWS):
+            for number, cells in table.lines:
+                _review(table, number, cells, sessions)
+        yield from table.findings
+
+
+def _review(table: Table, number: int, cells: Mapping[str, str], sessions: Mapping[str, _Row]) -> None:
+    if (session := sessions.get(cells["session_id"])) is None:
+        table.broken(number, "known-session", f"session {cells['session_id']} is not in sessions.csv")
+        return
+    try:
+        review = Review("", ReviewState(cells["review_state"]), heard=heard_of(cells))
+    except ValueError as error:
+        table.broken(number, "heard", str(error))
+        return
+    expected = tables.heard_cells(review, session.duration_s)
+    if (found := (cells["heard_share"], cells["faster_than_sound"])) != expected:
+        table.broken(number, "heard", f"heard_share and faster_than_sound are {list(found)}, expected {list(expected)}")
 
 
 def _moment(table: Table, number: int, cell: str) -> datetime | None:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from podcast.heard import HeardCounts
 from podcast.model import ReviewState
 from podcast.reviews import COMPLETED
 from podcast.times import PACIFIC
@@ -35,6 +36,7 @@ class Summary:
     votes: Counter[tuple[int, int]] = field(default_factory=Counter)
     reviewers: Counter[int] = field(default_factory=Counter)
     model_versions: Counter[str] = field(default_factory=Counter)
+    heard: HeardCounts = field(default_factory=HeardCounts)
     untimed: int = 0
     first: datetime | None = None
     last: datetime | None = None
@@ -45,6 +47,7 @@ class Summary:
         self.sessions[split, record.state] += 1
         self.seconds[split, record.state] += round(recording.duration_s or 0)
         self.rounds[session.round] += 1
+        self.heard.add(session)
         self.reviewers[len(record.consensus.reviewers)] += 1
         self.model_versions.update(str(run) for run in session.model_runs)
         if recording.start is None:

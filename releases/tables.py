@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from podcast.heard import faster_than_sound, heard_share
 from podcast.model import Annotation, Detection, Review, SoundEvent
 from podcast.nodes import find_node
-from podcast.reviews import COMPLETED
+from podcast.reviews import COMPLETED, SILENT
 from podcast.times import format_utc, parse_session_name
 from releases.records import AUDIO_STATES, Pseudonyms, Record, wav_filename
 
@@ -30,7 +31,9 @@ ANNOTATIONS = _columns(
     "certainty votes reviewers annotators outcome model_version confidence predicted_start_time_s predicted_end_time_s note "
     "sha256"
 )
-REVIEWS = _columns("session_id review annotator review_state submitted_utc ground_truth boxes note")
+REVIEWS_BEFORE = _columns("session_id review annotator review_state submitted_utc ground_truth boxes note")
+"""The columns of reviews.csv until releases told what was heard."""
+REVIEWS = (*REVIEWS_BEFORE, *_columns("page_open_s audio_loaded heard_s page_length_s asked heard_share faster_than_sound"))
 REVIEW_BOXES = _columns(
     "session_id review annotator outcome start_time_s end_time_s low_hz high_hz label call_type certainty note model_version "
     "confidence predicted_start_time_s predicted_end_time_s predicted_low_hz predicted_high_hz predicted_label"
@@ -103,6 +106,7 @@ def review_rows(record: Record, names: Pseudonyms) -> Iterator[Row]:
             str(review.ground_truth).lower(),
             str(len(review.annotations)),
             review.note,
+            *_heard(review, record.session.recording.duration_s),
         )
 
 
@@ -138,6 +142,25 @@ def number(value: float | None) -> str:
 def join_list(items: Iterable[str]) -> str:
     """Texts in one cell, separated by semicolons; `%` and `;` within them as %25 and %3B."""
     return ";".join(item.replace("%", "%25").replace(";", "%3B") for item in items)
+
+
+def heard_cells(review: Review, duration_s: float | None) -> Row:
+    """The last two cells of a review in reviews.csv: what follows from the five before them and the recording's length. Empty
+    where the review says nothing."""
+    if review.state in SILENT:
+        return ("", "")
+    share = heard_share(review, duration_s)
+    return number(None if share is None else round(share, 4)), _truth(faster_than_sound(review, duration_s))
+
+
+def _heard(review: Review, duration_s: float | None) -> Row:
+    heard = review.heard
+    known = (number(heard.open_s), _truth(heard.loaded), number(heard.heard_s), number(heard.length_s), join_list(heard.asked))
+    return (*known, *heard_cells(review, duration_s))
+
+
+def _truth(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
 
 
 def _annotation(item: Annotation) -> Row:

@@ -57,7 +57,7 @@ def test_samples_of_any_width_are_decoded_and_the_file_is_left_at_its_beginning(
         assert audio.probe_file(file, "a.wav") == audio.AudioInfo(200, 8000, 2)
         assert file.tell() == 0
         decoded, sample_rate = audio.decode(file, "a.wav")
-        assert (decoded.dtype, decoded.shape, sample_rate) == (np.float32, (200, 2), 8000)
+        assert (decoded.dtype, decoded.shape, sample_rate) == (np.dtype(np.float32), (200, 2), 8000)
         np.testing.assert_allclose(decoded, samples, atol=1 / 128)
 
 

@@ -32,6 +32,7 @@ from tests.ports import own_port
 REAL_BOXES = [(24.499999999999996, 0.649), (39.2, 0.689), (53.90000000000002, 0.868), (56.35000000000002, 0.888)]
 EXPECTED = [(24.5, 2.45), (39.2, 2.45), (53.9, 2.45), (56.35, 2.45)]
 NAME = "OS_9_27_2017_08_25_00__0001"
+PICTURES = '<View><Image name="i" value="$i"/><Choices name="c" toName="i"><Choice value="Whale"/></Choices></View>'
 
 Podcast = Callable[..., Result]
 
@@ -82,7 +83,7 @@ def project_of(studio: LabelStudio, round_name: str) -> int:
 
 def submit_unchanged(server: Server, project: int) -> None:
     for prediction in server.predictions(project):
-        answer = {"result": prediction["result"], "parent_prediction": prediction["id"], "was_cancelled": False}
+        answer = {"result": prediction["result"], "parent_prediction": prediction["id"], "was_cancelled": False, "lead_time": 5}
         server.add_annotation(prediction["task"], answer)
 
 
@@ -265,13 +266,20 @@ def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: st
     podcast("import", load_file(tmp_path), "--round", round_name, "--audio", folder)
     project = project_of(studio, round_name)
     submit_unchanged(studio.server, project)
-    (row,) = [row for row in json.loads(podcast("rounds", "--json").stdout)["rounds"] if row["round"] == round_name]
+    pictures = studio.server.sdk.projects.create(title="Pictures", label_config=PICTURES).id  # no round of ours
+    rows = {row["round"]: row for row in json.loads(podcast("rounds", "--json").stdout)["rounds"]}
+    studio.server.sdk.projects.delete(pictures)
+    row = rows[round_name]
     assert (row["sessions"], row["reviewed"], row["predictions"]) == (1, 1, 1)
     (row,) = [row for row in json.loads(podcast("rounds", "--edits", "--json").stdout)["rounds"] if row["round"] == round_name]
     [model] = row["edits"]["models"]
     assert (model["kept"], model["moved"], model["deleted"], model["added"], model["minutes"]) == (len(REAL_BOXES), 0, 0, 0, 1.0)
+    nothing = dict.fromkeys(("unknown", "not_loaded", "heard_in_part", "refused"), 0)
+    assert row["heard"] == {"answers": 1, "open_too_short": 1, "faster_than_sound": 1} | nothing
+    assert rows["Pictures"]["heard"] is None
     [line] = [line for line in podcast("rounds", COLUMNS="80").stdout.splitlines() if round_name in line]
-    assert f"{studio.url}/projects/{project} " in line
+    left, faster, address = [cell.strip() for cell in line.strip("│┃ ").split("│")][-3:]
+    assert (left, faster, address) == ("0", "1", f"{studio.url}/projects/{project}")
     result = podcast("doctor", "--round", round_name, "--json")
     assert (result.exit_code, json.loads(result.stdout)["ok"]) == (0, True)
     # Another tool makes a second set of tasks; an old backend leaves predictions without a version.

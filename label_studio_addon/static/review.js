@@ -23,6 +23,18 @@
     return { loaded, heard_s: round(heard), duration_s: loaded ? round(player.duration) : null };
   }
 
+  /* Who changes an answer need not listen again: what was heard before it counts, but not to somebody who copies it. */
+  function withEarlier(now, annotation) {
+    const earlier = annotation.serializeAnnotation().find((item) => item.from_name === KEPT);
+    if (!now || !earlier || annotation.parent_annotation) return now;
+    try {
+      const { loaded, heard_s, duration_s, asked } = JSON.parse(earlier.value.text.at(-1));
+      return { loaded: now.loaded || loaded, heard_s: Math.max(now.heard_s, heard_s), duration_s: now.duration_s ?? duration_s, asked };
+    } catch {
+      return now; /* nothing that this page wrote */
+    }
+  }
+
   const round = (seconds) => Math.round(seconds * 1000) / 1000;
 
   function doubts(annotation, now) {
@@ -45,12 +57,12 @@
   let busy = false;
   async function maySave(store, annotation) {
     if (busy) return false;
-    const now = hearing();
+    const now = withEarlier(hearing(), annotation);
     const found = streamed() ? doubts(annotation, now) : [];
     busy = true;
     const sure = !found.length || (await ask(found));
     busy = false;
-    kept = sure && now && annotation.names.has(KEPT) ? item({ ...now, asked: found }) : null;
+    kept = sure && now && annotation.names.has(KEPT) ? item({ ...now, asked: [...new Set([...(now.asked || []), ...found])] }) : null;
     return sure;
   }
 

@@ -201,14 +201,19 @@ def test_a_minute_whose_sound_did_not_load_is_asked_about(desk: Desk, studio: La
     assert (heard(studio, desk.project)["asked"], heard(studio, desk.project)["loaded"]) == (["audio_not_loaded"], False)
 
 
-def test_a_whole_evening_is_refused_nothing(desk: Desk) -> None:
-    """Draft, clear all, answer, skip, go back, mend the answer: whatever the page asks for is on the list."""
+def test_a_whole_evening_is_refused_nothing(desk: Desk, studio: LabelStudio) -> None:
+    """Draft, clear all, listen, answer, skip, go back, mend the answer: whatever the page asks for is on the list.
+
+    Who mends an answer has heard what they had heard before, and is not asked again.
+    """
     desk.open()
     with desk.page.expect_response(lambda answer: "/drafts" in answer.url):
         desk.draw()
     desk.page.get_by_role("button", name="Clear all boxes").click()
     expect(desk.boxes).to_have_count(0)
-    desk.send("n", "Control+Enter", "Control+Enter")
+    desk.listen()
+    desk.send("n", "Control+Enter")
+    before = heard(studio, desk.project)
     expect(desk.page.locator(".podcast-bar summary")).to_contain_text("1 of 3 done, 1 by you")
     with desk.page.expect_response(lambda answer: answer.request.method == "POST" and "/annotations" in answer.url):
         desk.page.get_by_test_id("bottombar-skip-button").click()
@@ -216,7 +221,9 @@ def test_a_whole_evening_is_refused_nothing(desk: Desk) -> None:
     desk.page.get_by_test_id("prev-task").click()
     desk.page.get_by_test_id("prev-task").click()
     expect(desk.page.get_by_test_id("bottombar-update-button")).to_be_visible()
-    sent = desk.send("u", "Control+Enter", "Control+Enter")
+    sent = desk.send("u", "Control+Enter")
+    (kept,) = [json.loads(item["value"]["text"][0]) for item in sent["result"] if item["from_name"] == "heard"]
+    assert kept["heard_s"] == before["heard_s"] > 1 and kept["loaded"] and kept["asked"] == []
     assert [item["value"]["choices"] for item in sent["result"] if item["type"] == "choices"] == [["Not sure"]]
     assert not [line for line in desk.refused if not line.startswith("404")]
 

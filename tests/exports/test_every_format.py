@@ -140,7 +140,7 @@ def test_a_bad_session_ends_nothing(name: str, bad: Session, tmp_path: Path, wav
         ("latest", {"": [3.0]}),
         ("ground-truth", {"": [2.0]}),
         ("a@x.org", {"": [1.0]}),
-        ("nobody@x.org", {}),
+        ("c@x.org", {}),
         ("all", {"a@x.org": [1.0], "b@x.org": [3.0]}),
     ],
 )
@@ -157,7 +157,19 @@ def test_which_of_several_annotators(
     for folder in ("", "a@x.org", "b@x.org"):
         assert READERS[name](tmp_path / folder) == ({"s": expected[folder]} if folder in expected else {})
     assert report.counts["written"] == len(expected)
-    assert report.counts["skipped"] == (annotator == "all")
+    assert report.counts["skipped"] == (annotator in ("all", "c@x.org"))
+
+
+@every_format
+def test_an_annotator_that_there_is_not_ends_the_export_before_it_writes(name: str, tmp_path: Path, wavs: str) -> None:
+    sessions = [session("s", calls((1, 2), annotator="a@x.org")), session("new", NO_CALLS)]
+    words = "there is no review by 'nobody@x.org'; reviews are by a@x.org, v@x.org"
+    with pytest.raises(InputError, match=words):
+        export(tmp_path / "to", name, sessions, wavs, "nobody@x.org")
+    assert not (tmp_path / "to").exists()
+    many = [session(f"s{number:02}", calls((1, 2), annotator=f"a{number:02}")) for number in range(25)]
+    with pytest.raises(InputError, match=r"a18, a19, 5 more$"):
+        export(tmp_path / "to", name, many, wavs, "nobody")
 
 
 @every_format

@@ -13,6 +13,7 @@ from podcast.model import (
     Annotation,
     Certainty,
     Detection,
+    Heard,
     ModelRun,
     Outcome,
     Recording,
@@ -70,6 +71,15 @@ def events(draw: st.DrawFn) -> SoundEvent:
     return SoundEvent(start_ms / 1000, (start_ms + length_ms) / 1000, low, high)
 
 
+SECONDS = st.integers(0, 4_000_000).map(lambda ms: ms / 1000)
+HEARD = st.builds(
+    Heard,
+    st.none() | SECONDS,
+    st.none() | st.booleans(),
+    st.none() | SECONDS,
+    st.none() | SECONDS.filter(bool),
+    st.lists(st.sampled_from(["not_heard", "a;b", "%3B"]), max_size=2).map(tuple),
+)
 DETECTIONS = st.builds(Detection, events(), WORDS.filter(bool), st.floats(0, 1), RUNS)
 
 
@@ -95,7 +105,14 @@ def any_review(draw: st.DrawFn) -> Review:
     ]
     rejected = draw(st.lists(DETECTIONS, max_size=2))
     return Review(
-        annotator, state, tuple(annotations), tuple(rejected), draw(st.none() | MOMENTS), draw(st.booleans()), draw(WORDS)
+        annotator,
+        state,
+        tuple(annotations),
+        tuple(rejected),
+        draw(st.none() | MOMENTS),
+        draw(st.booleans()),
+        draw(WORDS),
+        draw(HEARD),
     )
 
 

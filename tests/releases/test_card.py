@@ -69,7 +69,17 @@ def card_of(round_name: str, description: str, node: str, call_type: str, licenc
     return card(words, summary, [], [], ReviewEdits(), Pseudonyms(["ann"]))
 
 
-HEADINGS = ["podcast-1", "Files", "Numbers", "Rounds", "How it was labelled", "Agreement", "Known limits", "Licence"]
+HEADINGS = [
+    "podcast-1",
+    "Files",
+    "Numbers",
+    "Rounds",
+    "How it was labelled",
+    "Was it heard?",
+    "Agreement",
+    "Known limits",
+    "Licence",
+]
 
 
 @given(WORDS, WORDS, WORDS, WORDS, WORDS)

@@ -10,7 +10,7 @@ import pytest
 
 from exporters.dclde import COLUMNS
 from podcast.errors import InputError
-from podcast.model import ReviewState
+from podcast.model import Heard, ReviewState
 from podcast.times import parse_session_name
 from releases.build import ReleaseOptions, build
 from releases.lint import lint
@@ -24,7 +24,8 @@ OWN_NAME = "rpi_orcasound_lab_2020_09_30_03_51_56_PDT"
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     """Ten sessions with calls, one without, one unsure, one whose name tells its time; all with audio."""
-    calls = spread(10, review("ann", ReviewState.CALLS, [(1, 2.5), (3, 4)]))
+    heard = Heard(90.0, True, 30.0, 60.0)
+    calls = spread(10, review("ann", ReviewState.CALLS, [(1, 2.5), (3, 4)], heard=heard))
     no_calls = spread(1, review("ann", ReviewState.NO_CALLS), node="rpi_bush_point")
     unsure = spread(1, review("ann", ReviewState.UNSURE), node="rpi_sunset_bay")
     named = session(OWN_NAME, review("ann", ReviewState.CALLS, [(1, 2)]), start=parse_session_name(OWN_NAME).parent_start)
@@ -71,6 +72,12 @@ CHANGES = [
     ("annotations.csv", ",certain,", ",sure,", "certainty"),
     ("annotations.csv", ",certain,1,1,", ",certain,2,1,", "votes"),
     ("annotations.csv", ",1.0,2.5,", ",2.5,2.5,", "positive"),
+    ("reviews.csv", ",90.0,true,30.0,60.0,,0.5,true", ",90.0,true,30.0,60.0,,0.6,true", "heard"),
+    ("reviews.csv", ",90.0,true,30.0,60.0,,0.5,true", ",90.0,true,30.0,60.0,,0.5,false", "heard"),
+    ("reviews.csv", ",90.0,true,", ",90.0,yes,", "heard"),
+    ("reviews.csv", ",90.0,true,", ",nan,true,", "heard"),
+    ("reviews.csv", "orcasound_lab-0000,1,", "elsewhere,1,", "known-session"),
+    ("reviews.csv", ",page_open_s,", ",open_s,", "columns"),
 ]
 
 
