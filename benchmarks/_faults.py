@@ -16,7 +16,7 @@ OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
     **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div, ast.Mod: ast.Mult},
     **{ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr},
 }
-WORDS_OF = {"InputError", "StorageError", "PodcastError", "Refusal", "warn", "warning", "info", "TypeVar", "add_argument"}
+WORDS_OF = {"InputError", "StorageError", "PodcastError", "Refusal", "warn", "warning", "info", "say", "TypeVar", "add_argument"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def mutants(module: str, tree: ast.AST) -> Iterator[Mutant]:
         elif (
             isinstance(node, ast.Return)
             and node.value
-            and not (isinstance(node.value, ast.Constant) and node.value.value is None)
+            and not (isinstance(node.value, ast.Constant) and (node.value.value is None or node.value.value is False))
         ):
             yield found(node, "return", f"None in place of {ast.unparse(node.value)}", "value", ast.Constant(None))
         elif isinstance(node, ast.Constant):

@@ -36,11 +36,16 @@ ROOT = Path(__file__).parents[1]
 BAR = 0.92
 LABELS = ("tests/test_task_shape.py", "tests/test_labelstudio.py", "tests/test_submissions.py")
 SCORES = ("tests/test_scoring.py", "tests/evaluation")
-EXPORTS = ("tests/exports/test_every_format.py", "tests/exports/test_folder.py", "tests/releases/test_formats.py")
+EXPORTS = ("tests/exports", "tests/releases/test_formats.py")
 TESTS: dict[str, Sequence[str]] = {
     "podcast/times.py": ("tests/test_times.py",),
     "podcast/splits.py": ("tests/releases/test_splits.py",),
-    "podcast/reviews.py": ("tests/test_reviews.py", "tests/releases/test_people.py", "tests/exports/test_every_format.py"),
+    "podcast/reviews.py": (
+        "tests/test_reviews.py",
+        "tests/releases/test_people.py",
+        "tests/exports/test_every_format.py",
+        "tests/evaluation",
+    ),
     "podcast/audio.py": ("tests/test_audio.py", "tests/attacks/test_decoding.py"),
     "evaluation/scoring.py": SCORES,
     "evaluation/scores.py": SCORES,

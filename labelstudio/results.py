@@ -174,7 +174,7 @@ def _box(identity: str, item: Mapping[str, Any], value: Mapping[str, Any], confi
             raise InputError(f"ends at {end} s, past the end of the recording at {duration_s} s")
         end = duration_s
     label, certainty = config.labels.get(labels[0], (labels[0], Certainty.CERTAIN))
-    event, origin = SoundEvent(start, end, low, high), str(item.get("origin") or "")
+    event, origin = SoundEvent(start, end, low, high), str(item.get("origin"))
     return Item(Kind.BOX, identity, event=event, label=label, certainty=certainty, origin=origin)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from labelstudio.checks import validate_task
 from labelstudio.labels import LabelConfig
 from labelstudio.sessions import from_task
+from labelstudio.signed import FIELD, is_signed
 from labelstudio.tasks import to_task
 from podcast.errors import InputError
 from podcast.model import (
@@ -296,3 +298,143 @@ def test_a_configuration_that_grows_when_it_is_read() -> None:
         LabelConfig.parse(BOMB, "mine.xml")
     with pytest.raises(InputError, match=r"is missing"):
         LabelConfig.parse("<View>" * 100_000 + "</View>" * 100_000)
+
+
+@pytest.mark.parametrize(("start_s", "taken"), [(-0.05, True), (-0.1, True), (-0.2, False)])
+def test_a_box_that_begins_a_little_before_the_recording_begins_with_it(start_s: float, taken: bool) -> None:
+    early = regions()[0]
+    early["value"]["start"] = start_s
+    if taken:
+        assert from_task(annotated([early]), CONFIG).reviews[0].annotations[0].event == SoundEvent(0.0, 3.45)
+    else:
+        with pytest.raises(InputError, match="0 <= start < end"):
+            from_task(annotated([early]), CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("origin", "outcome"),
+    [
+        ("prediction", Outcome.ACCEPTED),
+        ("prediction-changed", Outcome.MOVED),
+        ("manual", Outcome.ADDED),
+        ("something else", Outcome.ADDED),
+        (None, Outcome.ADDED),
+        (["prediction"], Outcome.ADDED),
+    ],
+)
+def test_where_no_prediction_is_left_the_page_s_word_counts(origin: Any, outcome: Outcome) -> None:
+    item = {**regions()[0], "id": "new", "origin": origin}
+    exported = annotated([item], prediction={}, parent_prediction=None)
+    (found,) = from_task(exported, CONFIG).reviews[0].annotations
+    assert (found.outcome, found.detection) == (outcome, None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "state"),
+    [
+        (["No calls"], ReviewState.UNSURE),
+        (["Not sure"], ReviewState.UNSURE),
+        (["Not looked at"], ReviewState.UNREVIEWED),
+        ([], ReviewState.CALLS),
+    ],
+)
+def test_what_a_submission_with_boxes_says(answers: list[str], state: ReviewState) -> None:
+    """Of the submission itself, before the policy of `podcast.reviews` looks at it."""
+    (review,) = from_task(annotated([*regions(), *map(answer, answers)]), CONFIG).reviews
+    assert (review.state, len(review.annotations)) == (state, 2)
+
+
+@pytest.mark.parametrize(
+    ("completed_by", "name"),
+    [
+        (3, "v@x.org"),
+        (4, "4"),
+        ({"id": 4, "email": "w@x.org"}, "w@x.org"),
+        ({"id": 4, "email": ""}, "4"),
+        ({}, ""),
+        ("u@x.org", "u@x.org"),
+        (None, ""),
+    ],
+)
+def test_who_submitted(completed_by: Any, name: str) -> None:
+    (review,) = from_task(annotated(regions(), completed_by=completed_by), CONFIG, {3: "v@x.org"}).reviews
+    assert review.annotator == name
+    assert {box.annotator for box in review.annotations} == {name}
+
+
+def test_submissions_of_one_moment_are_ordered_by_their_numbers() -> None:
+    exported = annotated([])
+    first = exported["annotations"][0]
+    exported["annotations"] = [{**first, "id": number, "completed_by": str(number)} for number in (10, 2, 1, "x", None)]
+    assert [review.annotator for review in from_task(exported, CONFIG).reviews] == ["x", "None", "1", "2", "10"]
+
+
+@pytest.mark.parametrize(
+    ("updated", "created", "submitted"),
+    [
+        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", datetime(2026, 1, 2, tzinfo=UTC)),
+        (None, "2026-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC)),
+        (None, None, None),
+    ],
+)
+def test_when_it_was_submitted(updated: str | None, created: str | None, submitted: datetime | None) -> None:
+    exported = annotated([], updated_at=updated, created_at=created, ground_truth=True)
+    (review,) = from_task(exported, CONFIG).reviews
+    assert (review.submitted, review.ground_truth) == (submitted, True)
+
+
+def text(box: dict[str, Any], name: str, kind: str, *lines: str) -> dict[str, Any]:
+    key = "choices" if kind == "choices" else "text"
+    return {**box, "from_name": name, "type": kind, "value": {"start": 1.0, "end": 3.45, key: list(lines)}}
+
+
+def test_all_that_is_written_about_a_box_and_a_session_is_kept() -> None:
+    first, second = regions()
+    result = [
+        first,
+        text(first, "note", "textarea", "faint", "far"),
+        second,
+        text(first, "call_type", "choices", "S01"),
+        text(first, "note", "textarea", "again"),
+        {**text(first, "session_note", "textarea", "two boats"), "id": "a"},
+        {**text(first, "session_note", "textarea", "rain"), "id": "b"},
+    ]
+    (review,) = from_task(annotated(result), CONFIG).reviews
+    assert [(box.call_type, box.note) for box in review.annotations] == [("S01", "faint\nfar\nagain"), ("", "")]
+    assert review.note == "two boats\nrain"
+
+
+def test_a_task_without_its_data_s_words_is_a_session_all_the_same() -> None:
+    bare = {"id": 5, "data": {"session_id": "a", "duration_s": None}, "annotations": []}
+    assert from_task(bare, CONFIG) == Session("a", Recording("", ""))
+    for wrong in (0, -1, "60", float("nan"), True):
+        with pytest.raises(InputError, match=r"task 5 \(session a\): data.duration_s is"):
+            from_task({**bare, "data": {"session_id": "a", "duration_s": wrong}}, CONFIG)
+
+
+def test_the_ids_of_boxes_are_those_of_every_version() -> None:
+    """Submissions hold the ids of the boxes that they began with: other ids in a new version would make all of them deleted."""
+    made = session(Detection(SoundEvent(1, 2), "Call", 0.5, RUN), Detection(SoundEvent(5, 6), "Call", 0.5, RUN))
+    review = Review("ann", ReviewState.NO_CALLS, note="rain")
+    box = Annotation(SoundEvent(3, 4), "Call", Certainty.CERTAIN, "ann", Outcome.ADDED)
+    stored = to_task(replace(made, reviews=(review, replace(review, annotations=(box,)))), "x", CONFIG)
+
+    def identity(*parts: str) -> str:
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+    assert [item["id"] for item in stored["predictions"][0]["result"]] == [
+        identity("a", "energy:1", "0"),
+        identity("a", "energy:1", "1"),
+    ]
+    assert [item["id"] for item in stored["annotations"][0]["result"]] == [
+        identity("a", "review", "0"),
+        identity("a", "session_note", "0"),
+    ]
+    assert stored["annotations"][1]["result"][0]["id"] == identity("a", "annotation", "ann", "0")
+
+
+def test_a_task_is_signed_where_there_is_a_key() -> None:
+    assert FIELD not in to_task(session(), "x", CONFIG)["data"]
+    data = to_task(session(), "x", CONFIG, b"key")["data"]
+    assert is_signed(data, "audio", b"key")
+    assert not is_signed({**data, "audio": "y"}, "audio", b"key")

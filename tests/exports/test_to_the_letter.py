@@ -1,0 +1,183 @@
+"""One session with all that can be said of it, in each format to the letter, as its page in docs/formats says."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+
+from podcast.model import Annotation, Certainty, Detection, ModelRun, Outcome, Recording, Review, ReviewState, Session, SoundEvent
+from tests.exports.rounds import NO_CALLS, calls, export, session
+
+START = datetime(2020, 11, 1, 8, 59, 55, tzinfo=UTC)
+FOUND = Detection(SoundEvent(1, 2), "Call", 0.875, ModelRun("energy", "1"))
+
+
+def told() -> list[Session]:
+    """Calls of three kinds by one person, and a session in which another heard none."""
+    boxes = (
+        Annotation(SoundEvent(1.001, 2.5), "Call", Certainty.CERTAIN, "v@x.org", Outcome.MOVED, FOUND, "S16"),
+        Annotation(SoundEvent(10.25, 11, high_hz=8000.0), "Call", Certainty.UNCERTAIN, "v@x.org", Outcome.ADDED, note='a "ship"'),
+        Annotation(SoundEvent(20, 21.125, 500.5, 4000.0), "Humpback", Certainty.CERTAIN, "v@x.org", Outcome.ADDED),
+        Annotation(SoundEvent(30, 31, low_hz=250.0), "Seal", Certainty.CERTAIN, "v@x.org", Outcome.ADDED, call_type="Bark S1"),
+    )
+    submitted = datetime(2020, 11, 2, 10, tzinfo=UTC)
+    full = session("full", Review("v@x.org", ReviewState.CALLS, boxes, note="far", submitted=submitted), start=START)
+    return [full, session("none", NO_CALLS)]
+
+
+def table(content: bytes, delimiter: str) -> list[list[str]]:
+    return [line.split(delimiter) for line in content.decode().splitlines()]
+
+
+def test_dclde(tmp_path: Path) -> None:
+    _, files = export(tmp_path, "dclde", told())
+    head, *rows = table(files["dclde.csv"], ",")
+    assert head == [
+        *("Soundfile", "Dataset", "LowFreqHz", "HighFreqHz", "FileBeginSec", "FileEndSec", "UTC", "ClassSpecies"),
+        *("KW", "KW_certain", "Ecotype", "Provider", "AnnotationLevel", "FilePath", "FileOk"),
+    ]
+    end = ["OrcaSound", "Call", "wav/full.wav", "TRUE"]
+    assert rows == [
+        ["full.wav", "round3", "NA", "NA", "1.001", "2.5", "2020-11-01T08:59:56.001Z", "KW", "1", "1", "SRKW", *end],
+        ["full.wav", "round3", "NA", "8000.0", "10.25", "11.0", "2020-11-01T09:00:05.250Z", "KW", "1", "0", "NA", *end],
+        ["full.wav", "round3", "500.5", "4000.0", "20.0", "21.125", "2020-11-01T09:00:15.000Z", "HW", "0", "NA", "NA", *end],
+        ["full.wav", "round3", "250.0", "NA", "30.0", "31.0", "2020-11-01T09:00:25.000Z", "UndBio", "0", "NA", "NA", *end],
+        [
+            *("none.wav", "round3", "NA", "NA", "0.0", "60.0", "2017-09-27T15:26:00.000Z", "AB", "0", "NA", "NA"),
+            *("OrcaSound", "File", "wav/none.wav", "TRUE"),
+        ],
+    ]
+
+
+def test_raven(tmp_path: Path) -> None:
+    report, files = export(tmp_path, "raven", told())
+    head, *rows = table(files["full.selections.txt"], "\t")
+    assert head == [
+        *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"),
+        *("Annotation", "Call Type", "Certainty", "Note"),
+    ]
+    assert rows == [
+        ["1", "Spectrogram 1", "1", "1.001", "2.5", "0.0", "24000.0", "Call", "S16", "certain", ""],
+        ["2", "Spectrogram 1", "1", "10.25", "11.0", "0.0", "8000.0", "Call", "", "uncertain", "a 'ship'"],
+        ["3", "Spectrogram 1", "1", "20.0", "21.125", "500.5", "4000.0", "Humpback", "", "certain", ""],
+        ["4", "Spectrogram 1", "1", "30.0", "31.0", "250.0", "24000.0", "Seal", "Bark S1", "certain", ""],
+    ]
+    (deaf,) = [warning for warning in report.warnings if "cannot be read here" in warning]
+    assert "the audio of 1 sessions" in deaf and "reach to 24000 Hz" in deaf and "--audio" in deaf
+
+
+def test_audacity(tmp_path: Path) -> None:
+    _, files = export(tmp_path, "audacity", told())
+    assert files["full.txt"].decode() == (
+        "1.001000\t2.500000\tCall S16\n"
+        "10.250000\t11.000000\tCall ?\n\\\t-1.000000\t8000.000000\n"
+        "20.000000\t21.125000\tHumpback\n\\\t500.500000\t4000.000000\n"
+        "30.000000\t31.000000\tSeal Bark S1\n\\\t250.000000\t-1.000000\n"
+    )
+
+
+def test_orcahello(tmp_path: Path) -> None:
+    _, files = export(tmp_path, "orcahello", told())
+    assert json.loads(files["full.json"]) == {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, "round3/full")),
+        "state": "Positive",
+        "locationName": "Orcasound Lab",
+        "audioUri": "https://x/full.wav",
+        "imageUri": "",
+        "timestamp": "2020-11-01T08:59:55.000Z",
+        "whaleFoundConfidence": 100.0,
+        "location": {"id": "rpi_orcasound_lab", "name": "Orcasound Lab", "longitude": -123.1735774, "latitude": 48.5583362},
+        "predictions": [
+            {"id": 0, "startTime": 1.001, "duration": 1.499, "confidence": 0.875},
+            {"id": 1, "startTime": 10.25, "duration": 0.75, "confidence": 1.0},
+            {"id": 2, "startTime": 20.0, "duration": 1.125, "confidence": 1.0},
+            {"id": 3, "startTime": 30.0, "duration": 1.0, "confidence": 1.0},
+        ],
+        "comments": "far",
+        "dateModerated": "2020-11-02T10:00:00.000Z",
+        "moderator": "v@x.org",
+        "tags": ["Bark S1", "S16"],
+    }
+    assert files["full.json"].startswith(b'{\n  "id": ')  # as people read it
+    none = json.loads(files["none.json"])
+    assert (none["state"], none["whaleFoundConfidence"], none["predictions"], none["tags"]) == ("Negative", 0, [], [])
+    assert (none["comments"], none["dateModerated"]) == ("", "")
+
+
+def test_audiofolder(tmp_path: Path, wavs: str) -> None:
+    full, _ = told()
+    full = replace(full, id="s_calls", recording=replace(full.recording, duration_s=None))
+    _, files = export(tmp_path, "audiofolder", [full], wavs)
+    (place,) = [name for name in files if name.endswith("metadata.parquet")]
+    (row,) = parquet.read_table(tmp_path / place).to_pylist()
+    names = ("start_s", "end_s", "low_hz", "high_hz", "label", "call_type", "certainty")
+    boxes = [
+        (1.001, 2.5, None, None, "Call", "S16", "certain"),
+        (10.25, 11.0, None, 8000.0, "Call", "", "uncertain"),
+        (20.0, 21.125, 500.5, 4000.0, "Humpback", "", "certain"),
+        (30.0, 31.0, 250.0, None, "Seal", "Bark S1", "certain"),
+    ]
+    assert row == {
+        "file_name": "s_calls.wav",
+        "session_id": "s_calls",
+        "round": "round3",
+        "review_state": "calls",
+        "calls": 4,
+        "boxes": [dict(zip(names, box, strict=True)) for box in boxes],
+        "node": "rpi_orcasound_lab",
+        "start_utc": "2020-11-01T08:59:55.000Z",
+        "duration_s": 60.0,  # asked of the audio
+    }
+
+
+def test_the_sidecar(tmp_path: Path) -> None:
+    report, files = export(tmp_path, "audacity", told())
+    (line,) = files["sidecar.jsonl"].decode().splitlines()
+    names = ("start_s", "duration_s", "label", "certainty", "call_type", "note")
+    boxes = [
+        (1.001, 1.499, "Call", "certain", "S16", ""),
+        (10.25, 0.75, "Call", "uncertain", "", 'a "ship"'),
+        (20.0, 1.125, "Humpback", "certain", "", ""),
+        (30.0, 1.0, "Seal", "certain", "Bark S1", ""),
+    ]
+    assert json.loads(line) == {
+        "session_id": "full",
+        "annotator": "v@x.org",
+        "review_state": "calls",
+        "note": "far",
+        "annotations": [dict(zip(names, box, strict=True)) for box in boxes],
+    }
+    assert list(report.warnings) == [
+        "1 sessions say more than this format holds (uncertain, call types, notes, not sure): see sidecar.jsonl"
+    ]
+
+
+def test_each_persons_sidecar_is_named(tmp_path: Path) -> None:
+    given = session("s", calls((1, 2), annotator="a@x.org", note="a ship"), calls((3, 4), annotator="b@x.org"))
+    report, files = export(tmp_path, "audacity", [given], annotator="all")
+    assert set(files) == {"a@x.org/s.txt", "a@x.org/sidecar.jsonl", "b@x.org/s.txt"}
+    assert [warning.rpartition("see ")[2] for warning in report.warnings] == ["a@x.org/sidecar.jsonl"]
+
+
+@pytest.mark.parametrize("bad", ["round", "absolute_time", "uri", "source_guid"])
+def test_half_a_letter_is_refused_wherever_it_stands(bad: str, tmp_path: Path) -> None:
+    good = session("s", calls((1, 2)))
+    if bad in ("round", "absolute_time"):
+        broken = replace(good, **{bad: "\udfff"})  # type: ignore[arg-type]
+    else:
+        broken = replace(good, recording=replace(good.recording, **{bad: "\udfff"}))  # type: ignore[arg-type]
+    report, files = export(tmp_path, "podcast-json", [broken])
+    assert (files, str(report.refusals[0])) == ({}, "session s: a text of it holds half of a surrogate pair, which is no letter")
+
+
+def test_a_node_that_nobody_knows_has_no_coordinates(tmp_path: Path) -> None:
+    said = Session("s", Recording("s.wav", "rpi_elsewhere", START, 60.0), round="r", reviews=(NO_CALLS,))
+    _, files = export(tmp_path, "orcahello", [said])
+    place = json.loads(files["s.json"])["location"]
+    assert (place["id"], place["longitude"], place["latitude"]) == ("rpi_elsewhere", None, None)
