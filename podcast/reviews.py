@@ -211,7 +211,7 @@ def _most(words: Iterable[str], own: str) -> str:
     return own if own in best or not best else best[0]
 
 
-def _order(item: Annotation) -> tuple[float, float, str, str, str, str, float, float]:
+def _order(item: Annotation) -> tuple[float, float, str, str, str, str, str, str]:
     event = item.event
-    band = (event.low_hz or 0.0, event.high_hz or 0.0)
+    band = (str(event.low_hz), str(event.high_hz))  # any order will do, but it must be one
     return (event.start_s, event.end_s, item.annotator, item.label, item.call_type, item.note, *band)

@@ -104,16 +104,18 @@ def check(units: Sequence[Unit], assigned: Mapping[str, str], gap_s: float) -> l
             first = holder.setdefault(origin, unit)
             if assigned[first.session_id] != assigned[unit.session_id]:
                 faults.append(_fault(first, unit, assigned, f"share the {origin.split()[0]} {origin.split(' ', 1)[1]!r}"))
-    last: dict[tuple[str, str], Unit] = {}
-    for unit in _in_time(unit for unit in units if assigned.get(unit.session_id) in SPLITS):
+    last: dict[tuple[str, str], tuple[int, Unit]] = {}
+    for start_ms, end_ms, unit in _in_time(unit for unit in units if assigned.get(unit.session_id) in SPLITS):
         for split in SPLITS:
-            earlier = last.get((unit.node, split))
-            if earlier and split != assigned[unit.session_id] and _apart_ms(earlier, unit) < gap_s * 1000:
-                apart = f"lie {_apart_ms(earlier, unit) / 1000} s apart at {unit.node or 'an unknown node'}"
+            if split == assigned[unit.session_id] or (unit.node, split) not in last:
+                continue
+            reach_ms, earlier = last[unit.node, split]
+            if start_ms - reach_ms < gap_s * 1000:
+                apart = f"lie {(start_ms - reach_ms) / 1000} s apart at {unit.node or 'an unknown node'}"
                 faults.append(_fault(earlier, unit, assigned, f"{apart}, less than {gap_s} s"))
         own = (unit.node, assigned[unit.session_id])
-        if own not in last or (unit.end_ms or 0) > (last[own].end_ms or 0):
-            last[own] = unit
+        if own not in last or end_ms > last[own][0]:
+            last[own] = (end_ms, unit)
     return faults
 
 
@@ -131,13 +133,12 @@ def groups(units: Sequence[Unit], gap_s: float) -> list[list[Unit]]:
     for unit in units:
         for origin in unit.origins:
             parent[root(unit.session_id)] = root(holder.setdefault(origin, unit.session_id))
-    last: dict[str, Unit] = {}
-    for unit in _in_time(units):
-        earlier = last.get(unit.node)
-        if earlier and _apart_ms(earlier, unit) < gap_s * 1000:
-            parent[root(unit.session_id)] = root(earlier.session_id)
-        if earlier is None or (unit.end_ms or 0) > (earlier.end_ms or 0):
-            last[unit.node] = unit
+    last: dict[str, tuple[int, str]] = {}
+    for start_ms, end_ms, unit in _in_time(units):
+        if unit.node in last and start_ms - last[unit.node][0] < gap_s * 1000:
+            parent[root(unit.session_id)] = root(last[unit.node][1])
+        if unit.node not in last or end_ms > last[unit.node][0]:
+            last[unit.node] = (end_ms, unit.session_id)
     members: defaultdict[str, list[Unit]] = defaultdict(list)
     for unit in sorted(units, key=lambda unit: unit.session_id):
         members[root(unit.session_id)].append(unit)
@@ -176,8 +177,7 @@ def _near_old(units: Sequence[Unit], assigned: Mapping[str, str], gap_s: float) 
     ordered = _in_time(units)
     for backwards in (False, True):
         edge: dict[tuple[str, str], int] = {}
-        for unit in reversed(ordered) if backwards else ordered:
-            first, second = (unit.start_ms or 0, unit.end_ms or 0)
+        for first, second, unit in reversed(ordered) if backwards else ordered:
             for split in SPLITS:
                 reach = edge.get((unit.node, split))
                 if reach is None or unit.session_id in assigned:
@@ -247,13 +247,10 @@ def _amounts(units: Iterable[Unit]) -> Counter[Feature]:
     return found
 
 
-def _in_time(units: Iterable[Unit]) -> list[Unit]:
-    timed = (unit for unit in units if unit.start_ms is not None)
-    return sorted(timed, key=lambda unit: (unit.start_ms or 0, unit.end_ms or 0, unit.session_id))
-
-
-def _apart_ms(earlier: Unit, later: Unit) -> int:
-    return (later.start_ms or 0) - (earlier.end_ms or 0)
+def _in_time(units: Iterable[Unit]) -> list[tuple[int, int, Unit]]:
+    """Start and end, in milliseconds since 1970 UTC, of the units whose time is known, and the units, in order of time."""
+    timed = ((unit.start_ms, unit.end_ms, unit) for unit in units if unit.start_ms is not None and unit.end_ms is not None)
+    return sorted(timed, key=lambda item: (item[0], item[1], item[2].session_id))
 
 
 def _fault(one: Unit, other: Unit, assigned: Mapping[str, str], why: str) -> str:

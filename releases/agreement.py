@@ -139,8 +139,8 @@ def alpha(sums: Sums) -> Sums:
     Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section C, written for two values.
     """
     split, no, yes = np.moveaxis(sums, -1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(no * yes > 0, 1 - (no + yes - 1) * split / (no * yes), np.nan)
+    with np.errstate(invalid="ignore"):  # where all say the same, split is 0 too, and alpha is undefined
+        return np.asarray(1 - (no + yes - 1) * split / (no * yes))
 
 
 PAIR_FORMULAS: dict[str, Formula] = {
