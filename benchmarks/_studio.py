@@ -50,15 +50,20 @@ class Studio:
         self._stack.close()
 
     @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def server(self) -> Server:
         """A client."""
-        return Server(f"http://127.0.0.1:{self.port}", self.account.token)
+        return Server(self.url, self.account.token)
 
     @property
     def env(self) -> dict[str, str]:
         """The settings of a command that talks to it."""
         root = str(self.document_root)
-        named = {"LABEL_STUDIO_URL": f"http://127.0.0.1:{self.port}", "LABEL_STUDIO_API_KEY": self.account.token}
+        named = {"LABEL_STUDIO_URL": self.url, "LABEL_STUDIO_API_KEY": self.account.token}
         return {**named, "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": root, "ML_BACKEND_URL": ""}
 
     def bring_in(self, name: str, tasks: list[Json]) -> None:

@@ -80,8 +80,9 @@ class LabelConfig:
             },
             review=attribute(review, "name"),
             answers={
-                value: meaning(choice, "reviewState", ReviewState, ReviewState.UNSURE)
+                name: meaning(choice, "reviewState", ReviewState, ReviewState.UNSURE)
                 for value, choice in values(review, "Choice").items()
+                for name in (value, *filter(None, [choice.get("before")]))
             },
             call_type=named("Choices", per_region=True),
             note=named("TextArea", per_region=True),

@@ -29,12 +29,12 @@ COLOURS = """() => {
 
 
 @contextmanager
-def launched(wait_ms: float) -> Iterator[Browser]:
+def launched(wait_ms: float, *, headless: bool = True) -> Iterator[Browser]:
     """A browser whose expectations wait for `wait_ms` at most. Skips where there is none."""
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}; apt-get install chromium")
     with sync_playwright() as playwright:
         expect.set_options(timeout=wait_ms)
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(QUIET), headless=headless)
         yield browser
         browser.close()

@@ -174,7 +174,8 @@ def answer(value: str) -> dict[str, Any]:
         ([], {}, ReviewState.NO_CALLS),
         ([answer("No calls")], {}, ReviewState.NO_CALLS),
         ([answer("Not sure")], {}, ReviewState.UNSURE),
-        ([answer("Not looked at")], {}, ReviewState.UNREVIEWED),
+        ([answer("Did not listen")], {}, ReviewState.UNREVIEWED),
+        ([answer("Not looked at")], {}, ReviewState.UNREVIEWED),  # its name in rounds of before
         ([*regions(), answer("Not sure")], {}, ReviewState.UNSURE),
         # Boxes and "no calls" contradict each other: neither a positive nor a negative may come of it.
         ([*regions(), answer("No calls")], {}, ReviewState.UNSURE),

@@ -117,7 +117,7 @@ def test_a_box_with_all_that_can_be_said_of_it() -> None:
     [
         (ReviewState.NO_CALLS, ["No calls"], False),
         (ReviewState.UNSURE, ["Not sure"], False),
-        (ReviewState.UNREVIEWED, ["Not looked at"], False),
+        (ReviewState.UNREVIEWED, ["Did not listen"], False),
         (ReviewState.CALLS, [], False),
         (ReviewState.SKIPPED, [], True),
     ],

@@ -100,6 +100,81 @@
     visualizer.draw();
   }
 
+  /* The spectrogram takes the height that the rest of the page leaves, and that of the wave, which shows no calls; Label Studio's
+     own switch brings the wave back. Done once for each player and window: who drags the picture's lower edge keeps what they made. */
+  const LEAST_PX = 160;
+  const fitted = new WeakMap();
+  function fit() {
+    const ws = podcast.audio()?._ws;
+    const page = document.querySelector(".lsf-main-view__annotation");
+    if (!ws?.loaded || !page || fitted.get(ws) === innerHeight) return;
+    const { visualizer } = ws;
+    if (!fitted.has(ws)) {
+      for (const name of ["waveform", "waveform-resize"]) ws.getLayer(name).setVisibility(false);
+      spare(ws);
+    }
+    fitted.set(ws, innerHeight);
+    const room = scroller(page);
+    const bottom = room.getBoundingClientRect().bottom - Number.parseFloat(getComputedStyle(room).paddingBottom);
+    const free = bottom - page.getBoundingClientRect().bottom - room.scrollTop;
+    const height = Math.max(LEAST_PX, Math.floor(visualizer.spectrogramHeight + free));
+    visualizer.initialSpectrogramHeight = Math.max(height, visualizer.initialSpectrogramHeight); /* the most that it allows */
+    visualizer.handleHeightChange("spectrogram", height);
+  }
+
+  /* While the sound plays, Label Studio computes the whole picture anew for every frame, which leaves a modest machine two frames a
+     second: a picture that would come out the same is left as it is. */
+  function spare(ws) {
+    const renderer = ws.visualizer.spectrogramRenderer;
+    const draw = renderer.draw.bind(renderer);
+    renderer.draw = (context) => {
+      const same =
+        !renderer.spectrogramNeedsRedraw &&
+        context.width === renderer.lastSpectrogramRenderedWidth &&
+        context.zoom === renderer.lastSpectrogramRenderedZoom &&
+        context.scrollLeftPx === renderer.lastSpectrogramRenderedScrollLeftPx;
+      if (!ws.playing || !same) draw(context);
+    };
+  }
+
+  /* Label Studio leaves the lines of the frequency scale where they were when the picture's height changes. */
+  function scale() {
+    const visualizer = podcast.audio()?._ws?.visualizer;
+    const grid = visualizer?.spectrogramRenderer?.gridRendererPlugin;
+    if (!grid || grid.height === visualizer.spectrogramHeight) return;
+    grid.height = visualizer.spectrogramHeight;
+    grid.requestGridRedraw();
+    visualizer.draw();
+  }
+
+  function scroller(element) {
+    const found = element.parentElement;
+    return /auto|scroll/.test(getComputedStyle(found).overflowY) || found === document.body ? found : scroller(found);
+  }
+
+  /* The list of boxes and their history stay folded away, for the picture's width; who unfolds them finds them so the next time. */
+  const PANELS = "panelState";
+  function foldPanels() {
+    if (localStorage.getItem(PANELS)) return;
+    const panel = (order, ...names) => ({
+      order,
+      top: 0,
+      left: 0,
+      relativeLeft: 0,
+      relativeTop: 0,
+      zIndex: 10,
+      width: 320,
+      height: 300,
+      visible: true,
+      detached: false,
+      alignment: "right",
+      maxHeight: 500,
+      panelViews: names.map((name, at) => ({ name, title: name[0].toUpperCase() + name.slice(1), active: at === 0 })),
+    });
+    const panelData = { "info-history": panel(1, "info", "history"), "regions-relations": panel(2, "regions", "relations") };
+    localStorage.setItem(PANELS, JSON.stringify({ panelData, collapsedSide: { left: false, right: true } }));
+  }
+
   window.podcast = {
     /* The page's one <Audio> control, of the annotation that is open. */
     audio() {
@@ -107,6 +182,16 @@
       return names && [...names.values()].find((tag) => tag.type === "audio");
     },
   };
+  podcast.make = (name, properties = {}, children = []) => {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
+  };
   writeSettings();
-  setInterval(paint, 100);
+  foldPanels();
+  setInterval(() => {
+    fit();
+    scale();
+    paint();
+  }, 100);
 })();

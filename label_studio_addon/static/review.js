@@ -1,6 +1,7 @@
 /* The labelling page's own words: the round at hand, "Clear all boxes", and a question before an answer that cannot be meant. */
 "use strict";
 (() => {
+  const { make } = podcast;
   document.documentElement.dataset.podcast = document.currentScript.dataset.podcast;
 
   const QUESTIONS = {
@@ -146,12 +147,6 @@
 
   const piece = ({ text, href }) => (href ? make("a", { textContent: text, href, target: "_blank", rel: "noopener noreferrer" }) : text);
   const prefix = () => location.pathname.slice(0, location.pathname.indexOf("/projects/"));
-
-  function make(name, properties = {}, children = []) {
-    const element = Object.assign(document.createElement(name), properties);
-    element.append(...children);
-    return element;
-  }
 
   /* The number of the round whose label stream is open: Label Studio changes pages without loading them. */
   function streamed() {

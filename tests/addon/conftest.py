@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -21,10 +21,17 @@ NUMBERS = itertools.count(1)
 SAMPLE_RATE = 16_000
 
 
-class Volunteer:
-    """Somebody with an account, logged in; `http` carries the cookies, `key` is the account's token."""
+class Served(Protocol):
+    """A Label Studio that has an address."""
 
-    def __init__(self, studio: LabelStudio) -> None:
+    @property
+    def url(self) -> str: ...
+
+
+class Volunteer:
+    """Somebody with an account, logged in; `http` carries the cookies."""
+
+    def __init__(self, studio: Served) -> None:
         self.email, self.password = f"volunteer{next(NUMBERS)}@example.org", "hears-whales-7"
         self.http = httpx.Client(base_url=studio.url, follow_redirects=True, timeout=60)
         form = self.http.get("/user/signup/").text

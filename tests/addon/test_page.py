@@ -43,7 +43,7 @@ class Desk:
 
     @property
     def boxes(self) -> Any:
-        return self.page.locator(".lsf-tree__node_type_audioregion")
+        return self.page.locator(".podcast-box")
 
     @property
     def question(self) -> Any:
@@ -52,15 +52,25 @@ class Desk:
     def painted(self) -> None:
         self.page.wait_for_function(f"() => document.querySelector('canvas') && ({COLOURS})() > 50", timeout=WAIT_MS)
 
-    def draw(self) -> None:
-        canvas = self.page.locator("canvas").first.bounding_box()
-        assert canvas
+    def draw(self, to_px: float = 260) -> None:
+        """A box from 200 px on; the page's two seconds are some 1,200 px."""
         self.page.keyboard.press("1")
-        self.page.mouse.move(canvas["x"] + 200, canvas["y"] + 60)
+        self.move(200)
         self.page.mouse.down()
-        self.page.mouse.move(canvas["x"] + 260, canvas["y"] + 60, steps=6)
+        self.move(to_px)
         self.page.mouse.up()
         expect(self.boxes).to_have_count(1)
+
+    def move(self, to_px: float) -> None:
+        canvas = self.page.locator("canvas").first.bounding_box()
+        assert canvas
+        self.page.mouse.move(canvas["x"] + to_px, canvas["y"] + 60, steps=6)
+
+    def player(self, what: str) -> Any:
+        return self.page.evaluate(f"(audio => {what})([...document.querySelectorAll('audio')].at(-1))")
+
+    def waits_for(self, what: str) -> None:
+        self.page.wait_for_function(f"() => (audio => {what})([...document.querySelectorAll('audio')].at(-1))")
 
     def listen(self) -> None:
         """Play more than half of the two seconds."""
@@ -226,6 +236,64 @@ def test_a_whole_evening_is_refused_nothing(desk: Desk, studio: LabelStudio) -> 
     assert kept["heard_s"] == before["heard_s"] > 1 and kept["loaded"] and kept["asked"] == []
     assert [item["value"]["choices"] for item in sent["result"] if item["type"] == "choices"] == [["Not sure"]]
     assert not [line for line in desk.refused if not line.startswith("404")]
+
+
+SCROLLED = """() => [...document.querySelectorAll("*")].filter((found) => found.scrollHeight > found.clientHeight + 1
+    && /auto|scroll/.test(getComputedStyle(found).overflowY)).map((found) => found.className)"""
+
+
+def test_all_of_the_page_fits_a_small_screen_and_most_of_it_is_the_spectrogram(desk: Desk) -> None:
+    desk.open()
+    desk.draw()
+    for words in ("Did not listen", "L repeats it"):
+        expect(desk.page.get_by_text(words).first).to_be_in_viewport(ratio=1)
+    expect(desk.page.get_by_test_id("bottombar-submit-button")).to_be_in_viewport(ratio=1)
+    assert desk.page.evaluate(SCROLLED) == []
+    desk.move(230)
+    desk.page.mouse.down()
+    desk.page.mouse.up()
+    expect(desk.page.get_by_placeholder("Note on this box")).to_be_in_viewport(ratio=1)
+    assert desk.page.evaluate(SCROLLED) == []
+    canvas = desk.page.locator("canvas").first.bounding_box()
+    assert canvas and canvas["width"] > 1200 and canvas["height"] > 360
+
+
+def test_one_key_plays_repeats_or_slows_one_box_and_one_click_deletes_it(desk: Desk) -> None:
+    desk.open()
+    desk.draw(to_px=500)  # about 0.3 to 0.8 s
+    desk.move(800)
+    desk.page.keyboard.press("p")
+    desk.waits_for("audio.played.length && audio.paused")
+    assert 0.2 < desk.player("audio.played.start(0)") < 0.4 and 0.6 < desk.player("audio.currentTime") < 1.2
+    desk.page.evaluate("window.begun = 0")
+    desk.player("audio.addEventListener('seeked', () => { window.begun += 1; })")
+    desk.page.keyboard.press("l")
+    desk.page.wait_for_function("() => window.begun > 3")
+    desk.page.keyboard.press("l")
+    desk.waits_for("audio.paused")
+    desk.page.keyboard.press("h")
+    desk.waits_for("!audio.paused && audio.playbackRate === 0.5")
+    desk.waits_for("audio.paused && audio.playbackRate === 1")
+    desk.page.get_by_title("Call: play it (P)").click()
+    desk.waits_for("!audio.paused")
+    desk.page.keyboard.press("Space")
+    desk.waits_for("audio.paused")
+    desk.move(350)
+    desk.page.get_by_title("Delete this box").click()
+    expect(desk.boxes).to_have_count(0)
+
+
+def test_a_key_that_the_page_does_not_name_says_nothing(desk: Desk) -> None:
+    """Label Studio gives each call type of the list a letter or digit of its own choice."""
+    desk.open()
+    desk.draw()
+    desk.move(230)
+    desk.page.mouse.down()
+    desk.page.mouse.up()
+    expect(desk.page.get_by_placeholder("Note on this box")).to_be_visible()
+    desk.page.keyboard.type("4579qwetasdfgzcvbyiokjm")
+    sent = desk.send("Control+Enter", "Control+Enter")
+    assert [item["type"] for item in sent["result"]] == ["labels", "textarea"]
 
 
 def test_the_card_is_at_hand(desk: Desk, studio: LabelStudio) -> None:

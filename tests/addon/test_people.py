@@ -2,114 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from demo.install import find_label_studio
+from tests.addon.addresses import MAY, answered, listed
 from tests.addon.conftest import Volunteer
 from tests.conftest import LabelStudio, write_noise
 
-# Run in Label Studio's environment: every address of its own table, and of its API schema, as one JSON object.
-ADDRESSES = """
-import json, logging
-from label_studio import server
-server._setup_env()
-logging.disable()
-from django.urls import URLResolver, get_resolver
-from drf_spectacular.generators import SchemaGenerator
-
-def walk(resolver, before=""):
-    for entry in resolver.url_patterns:
-        route = before + str(entry.pattern).removeprefix("^")
-        if isinstance(entry, URLResolver):
-            yield from walk(entry, route)
-        else:
-            yield route
-
-schema = SchemaGenerator().get_schema(request=None, public=True)
-print(json.dumps({"resolver": sorted(set(walk(get_resolver()))), "schema": sorted(schema["paths"])}))
-"""
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
-
-# What a volunteer may ask for, written here once more on purpose: the address with its numbers as `#`.
-MAY = {
-    ("GET", "/"),
-    ("GET", "/rounds/"),
-    ("GET", "/rounds/#/"),
-    ("GET", "/rounds/health"),
-    ("GET", "/health/"),
-    ("GET", "version/"),
-    ("GET", "/user/login/"),
-    ("POST", "/user/login/"),
-    ("GET", "/user/signup/"),
-    ("POST", "/user/signup/"),
-    ("POST", "/api/token/refresh/"),
-    ("GET", "/projects/"),
-    ("GET", "/projects/#/"),
-    ("GET", "/projects/#/data/"),
-    ("GET", "/api/current-user/whoami"),
-    ("GET", "/api/projects/#/"),
-    ("GET", "/api/projects/#/label-stream-history/"),
-    ("GET", "/api/dm/columns/"),
-    ("GET", "/api/dm/project/"),
-    ("GET", "/api/dm/views/"),
-    ("GET", "/api/label_links/"),
-    ("GET", "/api/ml/"),
-    ("GET", "/api/users/"),
-    ("GET", "/api/tasks/"),
-    ("GET", "/api/tasks/#/"),
-    ("POST", "/api/tasks/#/annotations/"),
-    ("POST", "/api/tasks/#/drafts"),
-    ("GET", "/data/local-files/"),
-    ("GET", "/data/upload/x"),
-    ("GET", "/data/upload/#"),
-    ("GET", "/tasks/#/resolve/"),
-    ("GET", "/tasks/#/presign/"),
-}
-VERSION = "version/"  # Label Studio's pattern for the page that tells its version matches anywhere in an address
-
-# Files of the pages, which are there for everybody.
-# Logging out is allowed, and would end the test.
-LEFT_OUT = ("/logout", "/static/", "/react-app/", "/label-studio-frontend/", "/dm/", "/favicon.ico", "/sw.js", "/sw-fallback.js")
 
 
 @pytest.fixture(scope="module")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Every address of Label Studio's table, and of its API schema, with `#` for each part that varies."""
-    env = {
-        "DJANGO_SETTINGS_MODULE": "label_studio.core.settings.label_studio",
-        "LABEL_STUDIO_BASE_DATA_DIR": str(tmp_path_factory.mktemp("routes")),
-        "SENTRY_DSN": "",
-    }
-    found = find_label_studio()
-    assert found
-    python = found.with_name("python")
-    done = subprocess.run([python, "-c", ADDRESSES], env={**os.environ, **env}, capture_output=True, text=True, check=True)
-    listed = json.loads(done.stdout.splitlines()[-1])
-    assert len(listed["schema"]) > 100 and len(listed["resolver"]) > 200
-    schema = {re.sub(r"\{\w+\}", "#", path) for path in listed["schema"]}
-    return {"schema": sorted(schema), "all": sorted(schema | {_plain(route) for route in listed["resolver"]})}
-
-
-def _plain(route: str) -> str:
-    """An address out of Django's pattern: `api/tasks/<int:pk>/` and `users/(?P<pk>[^/.]+)/$` alike."""
-    route = re.sub(r"<path:\w+>", "x", route)
-    route = re.sub(r"<\w+:?\w*>", "#", re.sub(r"\(\?P<\w+>\.\*\)", "x", re.sub(r"\(\?P<\w+>\[[^]]*\]\+\)", "#", route)))
-    return "/" + route.replace("\\.", ".").replace("/?$", "/").replace("/?", "/").replace("\\Z", "").replace("$", "").replace(
-        "^", ""
-    )
+    return listed(tmp_path_factory.mktemp("routes"))
 
 
 @pytest.fixture(params=["cookie", "token"])
@@ -147,22 +58,9 @@ def work(studio: LabelStudio, new_round: Callable[[int], int], volunteers: Calla
 def test_of_every_address_only_the_listed_ones_answer(
     addresses: dict[str, list[str]], asks: httpx.Client, work: dict[str, int]
 ) -> None:
-    listed = addresses["schema" if "Authorization" in asks.headers else "all"]
-    asked = [(method, address) for address in listed if not address.startswith(LEFT_OUT) for method in METHODS]
-
-    def status(method: str, address: str) -> int:
-        number = work["annotation"] if "annotations/#" in address else work["task"] if "task" in address else work["project"]
-        return asks.request(method, address.replace("#", str(number)), json=None if method == "GET" else {}).status_code
-
-    with ThreadPoolExecutor(8) as pool:  # most of each is waiting
-        statuses = list(pool.map(lambda one: status(*one), asked))
-    answered = {
-        (method, VERSION if VERSION in address else address): code
-        for (method, address), code in zip(asked, statuses, strict=True)
-        if code not in (403, 404)
-    }
-    assert answered.keys() <= MAY, {one: code for one, code in answered.items() if one not in MAY}
-    assert ("GET", "/api/tasks/#/") in answered
+    got = answered(addresses["schema" if "Authorization" in asks.headers else "all"], asks, work)
+    assert got.keys() <= MAY, {one: code for one, code in got.items() if one not in MAY}
+    assert ("GET", "/api/tasks/#/") in got
 
 
 def test_deleting_a_round_is_refused_by_page_and_api(studio: LabelStudio, asks: httpx.Client, work: dict[str, int]) -> None:
