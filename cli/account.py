@@ -9,6 +9,7 @@ import click
 from cli.import_ import presign_option
 from cli.output import finish, json_option, progress, say
 from cli.servers import connect, ml_backend_of
+from cli.sources import COPY, ORIGINAL, page_audio_option
 from labelstudio import round_out
 from labelstudio.client import Server
 from labelstudio.round_in import bring_in
@@ -26,8 +27,11 @@ from podcast.settings import load_settings
 @click.option("--root", metavar="URI", help="A copy of the containers as folders, in place of the account itself.")
 @click.option("--give-back", is_flag=True, help="Write completed sessions to the annotations containers, in place of importing.")
 @presign_option
+@page_audio_option(ORIGINAL)
 @json_option
-def account_command(creds: str, names: tuple[str, ...], root: str | None, give_back: bool, presign: bool, as_json: bool) -> None:
+def account_command(
+    creds: str, names: tuple[str, ...], root: str | None, give_back: bool, presign: bool, page_audio: str, as_json: bool
+) -> None:
     """Make every round of a Pod.Cast account a round in Label Studio, submitted annotations included.
 
     CREDS is the account's CREDS.yaml. Doing it again changes nothing that has not changed. What people have said is never
@@ -56,6 +60,7 @@ def account_command(creds: str, names: tuple[str, ...], root: str | None, give_b
                         ml_backend_of(settings),
                         advance,
                         presign=presign,
+                        copies=page_audio == COPY,
                         say=partial(say, err=True),
                     )
                     report = brought.report

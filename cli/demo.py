@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import click
 
 from cli.output import print_json, say
+from cli.sources import COPY, page_audio_option
 from demo.check import check
 from demo.round import Demo, demo
 from demo.servers import free_port
@@ -24,26 +26,30 @@ FOLDER = Path(".podcast/demo")
 @click.option("--port", type=int, help="Label Studio's port.  [default: 8080; any free one with --check]")
 @click.option("--ml-port", type=int, help="The ML backend's port.  [default: 9090; any free one with --check]")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help=f"Where to keep everything.  [default: {FOLDER}]")
+@page_audio_option(COPY)
 @click.option(
     "--audio",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder of WAVs in place of the synthetic ones.",
 )
-def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Path | None, audio: Path | None) -> None:
+def demo_command(
+    check_: bool, port: int | None, ml_port: int | None, folder: Path | None, audio: Path | None, page_audio: str
+) -> None:
     """Start Label Studio and the ML backend with a demo round; Ctrl-C ends both.
 
     Everything stays on this machine, in one folder. The next start goes on where this one ended.
     """
+    copies = page_audio == COPY
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     if check_:
         with tempfile.TemporaryDirectory(prefix="podcast-demo-") as temporary:
             place, ports = folder or Path(temporary), (port or free_port(), ml_port or free_port())
-            with demo(place, *ports, None, lambda words: say(words, err=True)) as running:
+            with demo(place, *ports, None, partial(say, err=True), copies=copies) as running:
                 result = check(running)
         print_json(result)
         raise SystemExit(0 if result["ok"] else 1)
-    with demo(folder or FOLDER, port or 8080, ml_port or 9090, audio, say) as running:
+    with demo(folder or FOLDER, port or 8080, ml_port or 9090, audio, say, copies=copies) as running:
         _show(running)
         try:
             while True:
@@ -57,12 +63,14 @@ def demo_command(check_: bool, port: int | None, ml_port: int | None, folder: Pa
 
 
 def _show(running: Demo) -> None:
-    target, report = running.fill()
+    report = running.fill()
     for refusal in report.refusals:
         say(f"refused: {refusal}", err=True)
+    for warning in report.warnings:
+        say(f"warning: {warning}", err=True)
     click.echo(
         f"Round {running.round_name!r}: {report.counts['created']} sessions made, {report.counts['unchanged']} were there\n\n"
-        f"  Open   {running.server.url}/projects/{target.project_id}/data?labeling=1\n"
+        f"  Open   {running.server.url}/projects/{running.project_id}/data?labeling=1\n"
         f"  Login  {running.account.email}\n"
         f"  with   {running.account.password}\n\n"
         f"For other commands in a second window:\n"

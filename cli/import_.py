@@ -19,7 +19,7 @@ from cli.archive import (
 )
 from cli.output import finish, json_option, progress, say
 from cli.servers import connect, ml_backend_of
-from cli.sources import read_source, source_options
+from cli.sources import COPY, page_audio_option, read_source, source_options
 from podcast.report import Report
 from podcast.rounds import find_round
 
@@ -36,11 +36,19 @@ presign_option = click.option(
 @click.option("--project", type=int, help="Number of the project, if it is not found by its title.")
 @click.option("--rounds-file", metavar="URI", help="Pod.Cast's rounds file, for the project's description.")
 @presign_option
+@page_audio_option(COPY)
 @source_options
 @archive_options
 @json_option
 def import_command(
-    source: str, round_name: str, project: int | None, rounds_file: str | None, presign: bool, as_json: bool, **options: Any
+    source: str,
+    round_name: str,
+    project: int | None,
+    rounds_file: str | None,
+    presign: bool,
+    page_audio: str,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Bring SOURCE into Label Studio as a round. Doing it again changes nothing that has not changed.
 
@@ -66,6 +74,7 @@ def import_command(
         ml_backend=ml_backend_of(settings),
         project=project,
         presign=presign,
+        copies=page_audio == COPY,
         say=partial(say, err=True),
     )
     if is_archive(source):
@@ -76,8 +85,7 @@ def import_command(
         with progress(f"Importing into {round_name}", as_json=as_json) as count:
             brought = into(sessions, advance=count)
     report, found = brought.report, brought.project
-    report.counts.update(notes.counts)
-    report.warnings |= notes.warnings
+    report.add(notes)
     if found is None:
         finish(report, f"{source} gave no session, so no round was made", as_json=as_json, round=round_name)
         return

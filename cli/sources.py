@@ -16,6 +16,7 @@ from podcast.dataset_table import DatasetTable
 from podcast.errors import InputError, NotFoundError, Refusal
 from podcast.model import Session
 
+COPY, ORIGINAL = "copy", "original"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -30,6 +31,17 @@ def source_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def page_audio_option(default: str) -> Callable[[Command], Command]:
+    """The option that says what the page plays."""
+    return click.option(
+        "--page-audio",
+        type=click.Choice([COPY, ORIGINAL]),
+        default=default,
+        show_default=True,
+        help="What the page plays: listening copies (24 kHz mono FLAC, made beside the audio), or the recordings themselves.",
+    )
 
 
 def read_source(

@@ -64,21 +64,21 @@ def check(demo: Demo) -> Json:
 
 def _import(demo: Demo, steps: _Steps) -> None:
     with steps.step("import") as detail:
-        _, report = demo.fill()
+        report = demo.fill()
         detail.update(report.counts, holds=report.counts["created"] == len(demo.truth) and not report.refusals)
     with steps.step("import again") as detail:
-        _, report = demo.import_sessions()
+        report = demo.import_sessions()
         same = (report.counts["created"], report.counts["updated"], report.counts["unchanged"])
         detail.update(report.counts, holds=same == (0, 0, len(demo.truth)))
 
 
 def _prelabel(demo: Demo, steps: _Steps) -> dict[str, Json]:
     """Predictions through Label Studio, once a session; gives each session's task with its prediction."""
-    target = demo.target
-    tasks = {data["session_id"]: {"id": number, "data": data} for number, data in demo.server.tasks(target.project_id)}
+    project = demo.project_id
+    tasks = {data["session_id"]: {"id": number, "data": data} for number, data in demo.server.tasks(project)}
     with steps.step("pre-label") as detail:
-        demo.server.retrieve_predictions(target.project_id)
-        stored = list(demo.server.predictions(target.project_id))
+        demo.server.retrieve_predictions(project)
+        stored = list(demo.server.predictions(project))
         by_task = {prediction["task"]: prediction for prediction in stored}
         for task in tasks.values():
             task["prediction"] = by_task.get(task["id"])
@@ -164,7 +164,7 @@ def _no_calls(result: list[Json]) -> tuple[list[Json], bool]:  # noqa: ARG001 (p
 
 
 def _export(demo: Demo, expected: dict[str, Boxes | None], folder: Path, steps: _Steps) -> None:
-    config, target = LabelConfig.load(), demo.target
+    config, project = LabelConfig.load(), demo.project_id
 
     def write(name: str, tasks: Iterator[Json], users: dict[int, str]) -> tuple[Report, dict[str, bytes]]:
         report = EXPORTERS["podcast-json"](to_sessions(tasks, config, users), str(folder / name), WriteOptions())
@@ -172,7 +172,7 @@ def _export(demo: Demo, expected: dict[str, Boxes | None], folder: Path, steps: 
 
     users = demo.server.users()
     with steps.step("export") as detail:
-        report, live = write("live", demo.server.export(target.project_id), users)
+        report, live = write("live", demo.server.export(project), users)
         got = {
             name.removesuffix(".json"): [
                 (box["start_s"], round(box["start_s"] + box["duration_s"], 3)) for box in json.loads(content)["annotations"]
@@ -185,12 +185,12 @@ def _export(demo: Demo, expected: dict[str, Boxes | None], folder: Path, steps: 
         detail.update(report.counts, boxes=sum(map(len, got.values())), differ=differ, holds=not differ)
     with steps.step("export again, and from Label Studio's own file") as detail:
         export_file = folder / "export.json"
-        export_file.write_text(json.dumps(list(demo.server.export(target.project_id))))
-        _, again = write("again", demo.server.export(target.project_id), users)
+        export_file.write_text(json.dumps(list(demo.server.export(project))))
+        _, again = write("again", demo.server.export(project), users)
         _, offline = write("offline", read_export(str(export_file)), users)
         detail.update(files=len(live), holds=live == again == offline)
     with steps.step("what became of the predictions") as detail:
-        sessions = to_sessions(demo.server.export(target.project_id, with_predictions=True), config, users)
+        sessions = to_sessions(demo.server.export(project, with_predictions=True), config, users)
         rejected = Report()
         outcomes = [session.reviews[0] for session in rejected.accepted(sessions)]
         detail["deleted"] = sum(len(review.rejected) for review in outcomes)

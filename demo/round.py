@@ -17,10 +17,9 @@ from demo.sessions import DemoSession, write_sessions
 from detectors import known_detector
 from importers import IMPORTERS
 from importers.base import ReadOptions
-from labelstudio.audio import page_address
+from labelstudio import round_out
 from labelstudio.client import Server
-from labelstudio.labels import LabelConfig
-from labelstudio.sync import Target, sync
+from labelstudio.round_in import bring_in
 from podcast.errors import InputError
 from podcast.model import Round
 from podcast.report import Report
@@ -44,27 +43,22 @@ class Demo:
     audio: Path
     truth: list[DemoSession]
     round_name: str
+    copies: bool = True
+    """Whether the page plays listening copies."""
 
     @property
-    def target(self) -> Target:
-        """The round's project, made if it is not there."""
-        config = LabelConfig.load()
-        project, _ = self.server.ensure_project(Round(self.round_name, WORDS), config)
-        root = self.document_root
-        return Target(
-            self.server, project["id"], self.round_name, config, lambda item: page_address(item.recording.audio_uri, root)
-        )
+    def project_id(self) -> int:
+        """The number of the round's project. Raises InputError before the first import."""
+        return int(round_out.Round.find(self.server, self.round_name).project["id"])
 
-    def fill(self) -> tuple[Target, Report]:
+    def fill(self) -> Report:
         """Import the sessions, connect the ML backend, and let Label Studio retrieve its predictions."""
-        target, report = self.import_sessions()
-        self.server.ensure_local_files(target.project_id, self.audio)
+        report = self.import_sessions()
         settings = load_settings()  # the ML backend asks for the login that stands there
-        self.server.ensure_ml_backend(
-            target.project_id, self.ml_url, settings.ml_basic_auth_user, settings.ml_basic_auth_password
-        )
-        self.prelabel(target.project_id)
-        return target, report
+        user, password = settings.ml_basic_auth_user, settings.ml_basic_auth_password
+        self.server.ensure_ml_backend(self.project_id, self.ml_url, user, password)
+        self.prelabel(self.project_id)
+        return report
 
     def prelabel(self, project_id: int) -> None:
         """Retrieve predictions until every session has one, or a request brings none: one request may run out of time."""
@@ -77,19 +71,22 @@ class Demo:
                 return
             before = stored
 
-    def import_sessions(self) -> tuple[Target, Report]:
+    def import_sessions(self) -> Report:
         """Import the demo's WAVs."""
-        target = self.target
         node = "rpi_orcasound_lab" if self.truth else ""  # whose the user's own recordings are, their names alone may tell
-        return target, sync(target, IMPORTERS["wav-folder"](str(self.audio), ReadOptions(source_guid=node)))
+        sessions = IMPORTERS["wav-folder"](str(self.audio), ReadOptions(source_guid=node))
+        return bring_in(self.server, Round(self.round_name, WORDS), sessions, self.document_root, copies=self.copies).report
 
 
 @contextmanager
-def demo(folder: Path, port: int, ml_port: int, audio: Path | None, say: Callable[[str], None]) -> Iterator[Demo]:
+def demo(
+    folder: Path, port: int, ml_port: int, audio: Path | None, say: Callable[[str], None], *, copies: bool = True
+) -> Iterator[Demo]:
     """Start both servers with their state below `folder`, for the time of the block.
 
-    `audio` is a folder of WAVs in place of the synthetic sessions. Label Studio is installed first if there is none. Raises
-    InputError if a port is taken, if `audio` holds no WAV, if another demo runs in `folder` or if there is no such detector.
+    `audio` is a folder of WAVs in place of the synthetic sessions; with `copies` the page plays listening copies. Label Studio is
+    installed first if there is none. Raises InputError if a port is taken, if `audio` holds no WAV, if another demo runs in
+    `folder` or if there is no such detector.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +112,7 @@ def demo(folder: Path, port: int, ml_port: int, audio: Path | None, say: Callabl
         ]
         for child in children:
             child.wait_healthy()
-        yield Demo(Server(url, account.token), account, children, ml_url, root, place, truth, name)
+        yield Demo(Server(url, account.token), account, children, ml_url, root, place, truth, name, copies)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from labelstudio.audio import MAX_BYTES, TIMEOUT_S, audio_place
 from labelstudio.client import Server
 from labelstudio.cloud import audio_problem
 from labelstudio.doubles import remove_doubles
-from labelstudio.labels import LabelConfig
+from labelstudio.labels import RECORDING, LabelConfig
 from labelstudio.lease import sole_writer
 from labelstudio.served import LOCAL_FILES, local_file, open_served, served_path
 from podcast import audio
@@ -91,14 +91,19 @@ def examine_round(server: Server, project: Json, document_root: Path | None = No
         yield Finding(f"{name}: page", True, "has every control")
     except PodcastError as error:
         yield Finding(f"{name}: page", False, str(error), "paste label_config.xml into Settings, Labeling Interface")
-    samples: dict[str, str] = {}
-    yield _sessions(name, server, number, samples, mend=mend)
+    samples: dict[tuple[str, str], str] = {}
+    copies: Counter[bool] = Counter()
+    yield _sessions(name, server, number, samples, copies, document_root, mend=mend)
+    if copies:
+        detail = f"{copies.total()}, {copies[False]} of them gone" if copies[False] else f"{copies.total()}, all there"
+        mend_it = "import the source once more, which makes them anew" if copies[False] else ""
+        yield Finding(f"{name}: listening copies", not copies[False], detail, mend_it)
     yield from _predictions(name, server, number)
-    for place, address in samples.items():
+    for (what, place), address in samples.items():
         problem = audio_problem(server, number, address)
         detail = f"{address} {problem or 'plays'}"
-        yield Finding(f"{name}: audio", not problem, detail, MEND_AUDIO.get(place.partition("/")[0], "") if problem else "")
-        if document_root and not problem and address.startswith(LOCAL_FILES):
+        yield Finding(f"{name}: {what}", not problem, detail, MEND_AUDIO.get(place.partition("/")[0], "") if problem else "")
+        if document_root and what == "audio" and not problem and address.startswith(LOCAL_FILES):
             yield _document_root(name, server, address, document_root)
     for backend in server.ml_backends(number):
         good = backend["state"] == "CO"
@@ -117,13 +122,29 @@ def reached_by_label_studio(server: Server, ml_backend_url: str) -> bool:
     )
 
 
-def _sessions(name: str, server: Server, number: int, samples: dict[str, str], *, mend: bool) -> Finding:
-    """Sessions that are there twice; notes an address of each place in `samples`."""
+def _sessions(
+    name: str,
+    server: Server,
+    number: int,
+    samples: dict[tuple[str, str], str],
+    copies: Counter[bool],
+    document_root: Path | None,
+    *,
+    mend: bool,
+) -> Finding:
+    """Sessions that are there twice.
+
+    Notes in `samples` an address of each place that the page and that others read, in `copies` how many are there, or gone.
+    """
     sessions: dict[str, list[tuple[int, Json]]] = {}
     foreign, removed = 0, set[int]()
     for task_id, data in server.tasks(number):
         address = str(data.get("audio", ""))
-        samples.setdefault(audio_place(address), address)
+        samples.setdefault(("audio", audio_place(address)), address)
+        if recording := str(data.get(RECORDING) or ""):
+            samples.setdefault(("recordings", audio_place(recording)), recording)
+            if document_root and address.startswith(LOCAL_FILES):
+                copies[_is_there(address, document_root)] += 1
         if data.get("session_id"):
             sessions.setdefault(str(data["session_id"]), []).append((task_id, data))
         else:
@@ -145,6 +166,13 @@ def _sessions(name: str, server: Server, number: int, samples: dict[str, str], *
         + (f", {foreign} tasks without session_id" if foreign else ""),
         mend_it,
     )
+
+
+def _is_there(address: str, document_root: Path) -> bool:
+    try:
+        return local_file(served_path(address, "") or address, document_root).is_file()
+    except (InputError, OSError):  # no address at all, or a name that is too long for a file
+        return False
 
 
 def _document_root(name: str, server: Server, address: str, document_root: Path) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
@@ -13,12 +13,14 @@ from podcast.errors import InputError
 from podcast.model import Certainty, ReviewState
 
 Meaning = TypeVar("Meaning", Certainty, ReviewState)
+RECORDING = "recording"
+"""The field of a task's data with the recording's own address, where the page plays a listening copy of it (docs/adr/0095)."""
 LABEL_CONFIG_PATH = Path(__file__).parents[1] / "label_config.xml"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelConfig:
-    """The names of the controls (`audio_field` is the key in a task's data), and labels and answers as records."""
+    """The names of the controls (`audio_field` is what the page plays of a task's data), and labels and answers as records."""
 
     xml: str
     audio: str
@@ -100,6 +102,10 @@ class LabelConfig:
         """The type that Label Studio gives to what each control stores, by the control's name."""
         texts = {name: "textarea" for name in (self.note, self.session_note, self.heard) if name}
         return {self.regions: "labels", self.review: "choices", self.call_type: "choices", **texts}
+
+    def recording_field(self, data: Mapping[str, Any]) -> str:
+        """Which field of a task's data names the recording: its own, or what the page plays where that is no copy."""
+        return RECORDING if data.get(RECORDING) else self.audio_field
 
     def label_value(self, label: str, certainty: Certainty) -> str:
         """The label as the page names it. Raises InputError for one that the configuration does not have."""

@@ -19,7 +19,8 @@ from labelstudio.served import LOCAL_FILES
 from labelstudio.sync import Target, sync
 from podcast import storage
 from podcast.errors import InputError, PodcastError, Refusal
-from podcast.model import ModelRun, Round, Session
+from podcast.listening import copy_uri, with_copies
+from podcast.model import ModelRun, Recording, Round, Session
 from podcast.report import Report
 from podcast.storage import PageStorage
 
@@ -55,9 +56,12 @@ def bring_in(
     *,
     project: int | None = None,
     presign: bool = False,
+    copies: bool = False,
     say: Say = lambda _: None,
 ) -> Brought:
-    """Sessions into a round; doing it again changes nothing that has not changed. `advance` is told of sessions done.
+    """Sessions into a round; doing it again changes nothing that has not changed.
+
+    With `copies` the page plays listening copies, made where they are missing. `advance` is told of sessions that are ready.
 
     The project is made once the source has given its first session, so that a typo in a source or a detector leaves none behind.
     `say` is told if another import has to be waited for.
@@ -69,9 +73,13 @@ def bring_in(
         list(report.accepted(sessions))
         return Brought(report, None, False)
     found, made = server.ensure_project(round_, LabelConfig.load(), project)
-    played = _Played(document_root)
-    target = Target(server, found["id"], round_.name, LabelConfig.parse(found["label_config"]), played.address)
-    report = sync(target, sessions, advance, say)
+    played, notes = _Played(document_root), Report()
+    if copies:
+        sessions = with_copies(sessions, played.place, notes)
+    config = LabelConfig.parse(found["label_config"])
+    target = Target(server, found["id"], round_.name, config, played.address, played.copy)
+    report = sync(target, _told(sessions, advance), say)
+    report.add(notes)
     for folder in sorted(played.folders):
         server.ensure_local_files(found["id"], folder)
     for place in sorted(played.clouds, key=lambda item: (item.kind, item.container)):
@@ -113,6 +121,12 @@ def _opened(sessions: Iterable[Session | Refusal]) -> tuple[Session | None, Iter
     return None, iter(ahead)
 
 
+def _told(sessions: Iterable[Session | Refusal], advance: Callable[[int], None]) -> Iterator[Session | Refusal]:
+    for item in sessions:
+        yield item
+        advance(1)
+
+
 def _connect(server: Server, project_id: int, ml_backend: MlBackend) -> None:
     """Connect the ML backend, after the tasks, so that a backend that is down loses nothing."""
     try:
@@ -133,7 +147,26 @@ class _Played:
         self.runs: Counter[ModelRun] = Counter()
         self.samples: dict[str, str] = {}
 
+    def place(self, recording: Recording) -> str:
+        """Where a listening copy goes; nowhere for a recording that is refused anyway.
+
+        Raises InputError where none can be written, or the page would not get it.
+        """
+        try:
+            page_address(recording.audio_uri, self._root)
+        except InputError:
+            return ""
+        uri = copy_uri(recording)
+        page_address(uri, self._root)
+        return uri
+
+    def copy(self, session: Session) -> str:
+        """The address of a session's listening copy, empty if it has none."""
+        uri = session.recording.listening_uri
+        return page_address(uri, self._root) if uri else ""
+
     def address(self, session: Session) -> str:
+        """The address of a session's recording."""
         uri = session.recording.audio_uri
         address = page_address(uri, self._root)
         self.runs.update(session.model_runs)
@@ -142,5 +175,6 @@ class _Played:
             self.folders.add(self._root / path.resolve().relative_to(self._root).parts[0])
         elif path is None and (cloud := storage.page_storage(uri)):
             self.clouds.add(cloud)
-        self.samples.setdefault(audio_place(address), address)
+        played = self.copy(session) or address
+        self.samples.setdefault(audio_place(played), played)
         return address

@@ -42,7 +42,7 @@ def from_task(
                 start=parse_utc(str(data.get("start") or "")),
                 duration_s=duration_s,
                 sha256=str(data.get("sha256") or ""),
-                audio_uri=str(data.get("audio", "")),
+                audio_uri=str(data.get(config.recording_field(data), "")),
             ),
             absolute_time=str(data.get("absolute_time", "")),
             round=str(data.get("round", "")),

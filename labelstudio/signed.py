@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from labelstudio.labels import RECORDING
+
 FIELD = "signature"
 _CONTEXT = b"podcast: audio of a task, 1"
 
@@ -24,6 +26,7 @@ def signature(data: Mapping[str, Any], audio_field: str, key: bytes) -> str:
     if not key or not data.get("sha256"):
         return ""
     said = [data.get("session_id"), data.get(audio_field), data.get("sha256"), data.get("duration_s")]
+    said += [data[RECORDING]] if data.get(RECORDING) else []
     return hmac.digest(key, json.dumps(said).encode(), "sha256").hex()
 
 

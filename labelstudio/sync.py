@@ -17,7 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from labelstudio.client import Server
 from labelstudio.doubles import remove_doubles
 from labelstudio.index import Index
-from labelstudio.labels import LabelConfig
+from labelstudio.labels import RECORDING, LabelConfig
 from labelstudio.lease import Lease, Say, sole_writer
 from labelstudio.sessions import from_annotation
 from labelstudio.tasks import to_tasks
@@ -34,9 +34,9 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where sessions go: the round's project, its labeling configuration, and what the page plays for a session.
+    """Where sessions go: the round's project, its labeling configuration, the address of a session's recording and of its copy.
 
-    `address` may raise InputError; the session is then refused.
+    `address` and `copy` may raise InputError; the session is then refused. Without `copy` the page plays the recordings.
     """
 
     server: Server
@@ -44,30 +44,29 @@ class Target:
     round_name: str
     config: LabelConfig
     address: Callable[[Session], str]
+    copy: Callable[[Session], str] = lambda _: ""
 
 
 def sync(
     target: Target,
     sessions: Iterable[Session | Refusal],
-    progress: Callable[[int], None] = lambda _: None,
     say: Say = lambda _: None,
 ) -> Report:
     """Create tasks that are missing, and update those whose data or predictions differ.
 
     Predictions of the same model version are replaced, those of others kept. A review is added where nobody has submitted
     anything yet; where people have, it is refused unless it says the same. Second tasks of a session that nobody touched are
-    removed. `progress` is called with the number of sessions that were done, `say` if another import has to be waited for. The
-    report counts created, updated, unchanged and refused.
+    removed. `say` is called if another import has to be waited for. The report counts created, updated, unchanged and refused.
     """
     report = Report()
     report.counts.update(created=0, updated=0, unchanged=0, refused=0)
-    tasks = to_tasks(sessions, target.round_name, target.config, target.address, report, target.server.signing_key)
+    key = target.server.signing_key
+    tasks = to_tasks(sessions, target.round_name, target.config, target.address, report, key, target.copy)
     with sole_writer(target.server, target.project_id, say) as lease, closing(Index(target.server, target.project_id)) as index:
         writer = _Writer(target, report, lease, index)
         writer.mend()
         while batch := list(itertools.islice(tasks, BATCH)):
             writer.write(batch)
-            progress(len(batch))
     return report
 
 
@@ -158,8 +157,9 @@ def _update(target: Target, batch: list[tuple[Session, Json]], index: Index, rep
                 additions.append({**prediction, "task": task_id})
             if others or not same:
                 changed.add(session.id)
-        if any(data.get(key) != value for key, value in incoming.items()):
-            target.server.update_task(task_id, {**data, **incoming})
+        wanted = {**{key: value for key, value in data.items() if key != RECORDING}, **incoming}
+        if data != wanted:
+            target.server.update_task(task_id, wanted)
             changed.add(session.id)
         if session.reviews:
             reviewed = _add_reviews(target, task_id, session, task["annotations"])

@@ -9,7 +9,7 @@ from typing import Any
 
 from labelstudio.checks import validate_task
 from labelstudio.heard import to_record
-from labelstudio.labels import LabelConfig
+from labelstudio.labels import RECORDING, LabelConfig
 from labelstudio.signed import FIELD, signature
 from podcast.errors import InputError, Refusal
 from podcast.model import EDGE_S, Certainty, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
@@ -27,10 +27,12 @@ def to_tasks(
     address: Callable[[Session], str],
     report: Report,
     key: bytes = b"",
+    copy: Callable[[Session], str] = lambda _: "",
 ) -> Iterator[tuple[Session, Json]]:
     """Each session of a round with its task. What cannot be a task, or comes a second time, is refused in `report`.
 
-    `address` gives what the page plays for a session, and may raise InputError. With a `key` tasks are signed.
+    `address` gives the address of a session's recording, `copy` that of its listening copy, empty where there is none; both may
+    raise InputError. With a `key` tasks are signed.
     """
     with Spool() as seen:
         for session in report.accepted(sessions):
@@ -38,21 +40,22 @@ def to_tasks(
                 if not seen.add("", session.id):
                     raise InputError("the source names this session twice; the first was taken")
                 placed = replace(session, round=round_name)
-                yield placed, to_task(placed, address(placed), config, key)
+                yield placed, to_task(placed, address(placed), config, key, copy(placed))
             except InputError as error:
                 report.refuse(Refusal(f"session {session.id}", str(error).removeprefix(f"session {session.id}: ")))
 
 
-def to_task(session: Session, audio: str, config: LabelConfig, key: bytes = b"") -> Json:
+def to_task(session: Session, audio: str, config: LabelConfig, key: bytes = b"", copy: str = "") -> Json:
     """One task for Label Studio's import, with a prediction per model run and an annotation per review.
 
-    `audio` is the address that the page plays; `key` signs what the ML backend may believe of it. Raises InputError where Label
-    Studio would swallow an error.
+    `audio` is the address of the recording; the page plays it, or the listening copy at `copy`. `key` signs what the ML backend
+    may believe of it. Raises InputError where Label Studio would swallow an error.
     """
     recording = session.recording
     task: Json = {
         "data": {
-            "audio": audio,
+            "audio": copy or audio,
+            **({RECORDING: audio} if copy else {}),
             "session_id": session.id,
             "round": session.round,
             "uri": recording.uri,

@@ -160,9 +160,9 @@ class _Batch:
     def _load(self, number: int, task: Mapping[str, Any], *, wait: bool) -> _Loaded | Heard | None:
         """The audio of a task, decoded, or what the cache holds of it; None if there is no room, after waiting if `wait`."""
         service, data = self.service, task["data"]
-        name, address, stored = f"task {task.get('id')}", data.get(self.config.audio_field), data.get("sha256") or ""
-        if not isinstance(address, str):
-            raise InputError(f"data.{self.config.audio_field}: expected the address of the audio, not {type(address).__name__}")
+        field, name, stored = self.config.recording_field(data), f"task {task.get('id')}", data.get("sha256") or ""
+        if not isinstance(address := data.get(field), str):
+            raise InputError(f"data.{field}: expected the address of the audio, not {type(address).__name__}")
         with service.audio.open(address, self.project) as file:
             digest = audio.sha256(file)
             if stored and digest != stored:

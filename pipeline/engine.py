@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from podcast.errors import PodcastError
+from podcast.parallel import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,7 +48,7 @@ class LocalEngine:
     keeps_segments = True
 
     def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers or _cores()
+        self.workers = workers or cores()
 
     def map(self, stage: Callable[[Any], Any], items: Iterable[Any], *, model: bool = False) -> Iterator[Any]:  # noqa: ARG002
         """See `Engine`."""
@@ -64,11 +65,6 @@ class LocalEngine:
                 yield _result(waiting.popleft())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _cores() -> int:
-    """How many cores this process may use; macOS cannot tell, so there it is all of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _result(item: Future[Any] | Known) -> Any:

@@ -52,7 +52,7 @@ def probe(uri: str) -> AudioInfo:
 
 def probe_file(file: BinaryIO, name: str) -> AudioInfo:
     """`probe` for an open file; errors name `name`."""
-    with _open(file, name) as sound:
+    with opened(file, name) as sound:
         if not sound.frames:
             raise InputError(f"{name}: the audio is empty")
         return AudioInfo(sound.frames, sound.samplerate, sound.channels)
@@ -65,7 +65,7 @@ def decode(file: BinaryIO, name: str, max_samples: int | None = None) -> tuple[S
     over all channels (the setting AUDIO_MAX_SAMPLES if None). A header may lie: libsndfile decodes no more than it says, and
     memory is taken for the samples that there really are.
     """
-    with _open(file, name, max_samples) as sound:
+    with opened(file, name, max_samples) as sound:
         try:
             found: Samples = np.empty((sound.frames, sound.channels), np.float32)  # pages that are not written take no memory
             samples: Samples = sound.read(out=found)
@@ -108,7 +108,7 @@ WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 def check_wav(file: BinaryIO, name: str) -> None:
     """Raise InputError unless an open file is a WAV that every reader of a dataset can read, whatever its name says; errors name
     `name`, what it is, and how to convert it. The file is left at its beginning."""
-    with _open(file, name) as sound:
+    with opened(file, name) as sound:
         kind, subtype = sound.format, sound.subtype
     file.seek(0)
     if kind not in WAV_FORMATS or subtype not in WAV_SUBTYPES:
@@ -148,13 +148,16 @@ def sha256(file: BinaryIO) -> str:
 
 def samples_of(file: BinaryIO, name: str, max_samples: int | None = None) -> int:
     """How many samples over all channels `decode` will hold, by the header; the errors are those of `decode`."""
-    with _open(file, name, max_samples) as sound:
+    with opened(file, name, max_samples) as sound:
         return int(sound.frames * sound.channels)
 
 
 @contextmanager
-def _open(file: BinaryIO, name: str, max_samples: int | None = None) -> Iterator[soundfile.SoundFile]:
-    """The open file as libsndfile sees it, left at its beginning. Raises what reading the file raised."""
+def opened(file: BinaryIO, name: str, max_samples: int | None = None) -> Iterator[soundfile.SoundFile]:
+    """The open file as libsndfile sees it, to be read in blocks; afterwards the file is left at its beginning.
+
+    The errors are those of `decode`, and what reading the file raised.
+    """
     source, limit = _Source(file, name), max_samples or _most_samples()
     try:
         with soundfile.SoundFile(source) as sound:

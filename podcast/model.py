@@ -173,7 +173,8 @@ class Recording:
     """One WAV.
 
     `uri` is the address that its source gives, kept to the letter and exported again; `audio_uri` is where the samples can be
-    read today. `source_guid` is the hydrophone node, empty if unknown. `start` is the aware UTC time of the first sample.
+    read today; `listening_uri` is where the smaller copy lies that the page plays, empty if there is none. `source_guid` is the
+    hydrophone node, empty if unknown. `start` is the aware UTC time of the first sample.
     """
 
     uri: str
@@ -182,6 +183,7 @@ class Recording:
     duration_s: float | None = None
     sha256: str = ""
     audio_uri: str = ""
+    listening_uri: str = ""
 
     def __post_init__(self) -> None:
         if self.start is not None and self.start.utcoffset() != timedelta(0):

@@ -35,6 +35,12 @@ class Report:
         """Keep one warning."""
         self.warnings[sentence] = None
 
+    def add(self, other: Report) -> None:
+        """Take over what another report of the same run has counted and kept."""
+        self.counts.update(other.counts)
+        self.refusals += other.refusals
+        self.warnings |= other.warnings
+
     def accepted(self, items: Iterable[Item | Refusal]) -> Iterator[Item]:
         """The items that are no refusals; refusals and notices are kept here on the way."""
         for item in items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from cli.main import COMMANDS, cli
 from cli.output import print_table, progress
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_noise
 
 README = (ROOT / "README.md").read_text()
 
@@ -199,6 +200,30 @@ def test_tasks_need_no_audio_whatever_the_document_root(tmp_path: Path) -> None:
         addresses = [task["data"]["audio"] for task in json.loads((tmp_path / "t.json").read_text())]
         assert addresses == [f"/data/local-files/?d={prefix}/s{number}.wav" for number in range(3)]
         assert errors.count("lies outside LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT") == (root != tmp_path)
+
+
+@pytest.mark.parametrize(("root", "prefix"), [("", "wav"), ("elsewhere", "wav"), (".", "rounds/wav")])
+def test_tasks_name_copies_of_the_recordings_that_are_here(tmp_path: Path, root: str, prefix: str) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        (tmp_path / "in" / f"{name}.json").write_text(json.dumps({"uri": f"wav\\{name}.wav", "annotations": []}))
+    wav = write_noise(tmp_path / "rounds" / "wav" / "a.wav", 1.0)
+    digest = hashlib.sha256(wav.read_bytes()).hexdigest()
+    command = ("tasks", tmp_path / "in", "-o", tmp_path / "t.json", "--audio", wav.parent)
+    setting = {"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(tmp_path / root)} if root else {}
+
+    def addresses(*more: str) -> list[tuple[str, str | None]]:
+        assert run(*command, *more, **setting)[0] == 0
+        data = [task["data"] for task in json.loads((tmp_path / "t.json").read_text())]
+        return [(item["audio"], item.get("recording")) for item in data]
+
+    first, second = (f"/data/local-files/?d={prefix}/{name}.wav" for name in "ab")
+    assert addresses("--page-audio", "original") == [(first, None), (second, None)]
+    assert [path.name for path in wav.parent.iterdir()] == ["a.wav"]
+    copy = f"/data/local-files/?d={prefix}/listening/{digest}-1.flac"
+    assert addresses() == [(copy, first), (second, None)]
+    _, out, errors = run(*command, **setting)
+    assert "2 written, 0 refused, 0 copies made, 1 not copied" in out and "they were not read" in errors
 
 
 def test_brackets_in_a_name_are_no_markup(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

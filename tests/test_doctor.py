@@ -45,7 +45,8 @@ def test_a_document_root_that_is_not_the_server_s(studio: LabelStudio, tmp_path:
     name = "whose root"
     folder = studio.audio / name
     write_noise(folder / "a.wav", 2.0)
-    assert CliRunner().invoke(cli, ["import", str(folder), "--round", name], env=studio.env).exit_code == 0
+    command = ["import", str(folder), "--round", name, "--page-audio", "original"]
+    assert CliRunner().invoke(cli, command, env=studio.env).exit_code == 0
     what, here = f"round {name}: document root", studio.document_root
 
     def judged(root: Path) -> tuple[bool, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,6 +160,56 @@ def test_better_predictions_replace_those_of_their_version_and_no_annotation(
     assert len(list(studio.server.predictions(project))) == 2
 
 
+def test_a_round_of_before_plays_copies_after_its_next_import(
+    podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path
+) -> None:
+    folder = studio.audio / round_name
+    write_noise(folder / f"{NAME}.wav")
+    command = ("import", load_file(tmp_path), "--round", round_name, "--audio", folder, "--json")
+    assert counts(podcast(*command, "--page-audio", "original")) == (1, 0, 0, 0)  # as every import of before
+    assert not (folder / "listening").exists()
+    project = project_of(studio, round_name)
+    submit_unchanged(studio.server, project)
+    [(task_id, before)] = studio.server.tasks(project)
+    [annotation] = studio.server.annotations(task_id)
+
+    updated = podcast(*command)
+    assert counts(updated) == (0, 1, 0, 0) and json.loads(updated.stdout)["copies_made"] == 1
+    [copy] = (folder / "listening").iterdir()
+    [(number, after)] = studio.server.tasks(project)
+    address = f"/data/local-files/?d=audio/{round_name}/listening/{copy.name}"
+    changed = {"audio": address, "recording": before["audio"], "signature": after["signature"]}
+    assert (number, after) == (task_id, {**before, **changed})
+    assert audio_problem(studio.server, project, address) == ""
+    [same] = studio.server.annotations(task_id)
+    assert (same["result"], same["updated_at"]) == (annotation["result"], annotation["updated_at"])
+    unchanged = podcast(*command)
+    assert counts(unchanged) == (0, 0, 1, 0) and json.loads(unchanged.stdout)["copies_made"] == 0
+
+    copy.unlink()
+    sick = podcast("doctor", "--round", round_name)
+    assert sick.exit_code == 1 and "listening copies: 1, 1 of them gone" in sick.stdout
+    assert counts(podcast(*command)) == (0, 0, 1, 0)
+    assert podcast("doctor", "--round", round_name).exit_code == 0
+    assert counts(podcast(*command, "--page-audio", "original")) == (0, 1, 0, 0)
+    assert list(studio.server.tasks(project)) == [(task_id, before)]
+
+
+def test_no_copy_is_written_through_a_link_out_of_the_document_root(
+    podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path
+) -> None:
+    folder, outside = studio.audio / round_name, tmp_path / "outside"
+    write_noise(folder / "a.wav", 2.0)
+    outside.mkdir()
+    (folder / "listening").symlink_to(outside)
+    result = podcast("import", folder, "--round", round_name, "--json")
+    assert counts(result) == (1, 0, 0, 0) and json.loads(result.stdout)["not_copied"] == 1
+    assert "must lie in a folder below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT" in json.loads(result.stdout)["warnings"][0]
+    assert list(outside.iterdir()) == []
+    [(_, data)] = studio.server.tasks(project_of(studio, round_name))
+    assert data["audio"].endswith("/a.wav") and "recording" not in data
+
+
 def test_other_audio_of_the_same_name_is_refused(podcast: Podcast, studio: LabelStudio, round_name: str, tmp_path: Path) -> None:
     folder = studio.audio / round_name
     write_noise(folder / f"{NAME}.wav", seed=1)
@@ -286,10 +337,11 @@ def test_rounds_and_doctor(podcast: Podcast, studio: LabelStudio, round_name: st
     ((number, data),) = studio.server.tasks(project)
     studio.server.import_tasks(project, [{"data": data}])
     studio.server.sdk.predictions.create(task=number, result=[])
-    (folder / f"{NAME}.wav").unlink()
+    shutil.rmtree(folder)
     result = podcast("doctor", "--round", round_name)
     assert result.exit_code == 1
-    assert f"MEND  round {round_name}: audio: {data['audio']} a ranged request is answered with 404" in result.stdout
+    for what, address in (("audio", data["audio"]), ("recordings", data["recording"])):
+        assert f"MEND  round {round_name}: {what}: {address} a ranged request is answered with 404" in result.stdout
     assert f"1 of them twice: {NAME}" in result.stdout and "undefined: 1" in result.stdout
     result = podcast("import", load_file(tmp_path), "--round", round_name)
     assert result.exit_code == 0 and "1 sessions had a second task that nobody had touched; it was removed" in result.stderr

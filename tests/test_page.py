@@ -325,3 +325,21 @@ def test_a_grey_box_is_kept_once_a_key_names_it(stream: Callable[..., Stream]) -
 
     [review] = round_.reviews().values()
     assert [item.certainty for item in review.annotations if item.outcome is Outcome.ADDED] == [Certainty.UNCERTAIN]
+
+
+def test_the_page_plays_a_copy_as_long_as_the_recording(context: BrowserContext, studio: LabelStudio) -> None:
+    folder = studio.audio / "Copied"
+    folder.mkdir()
+    frames, rate = 3 * 44_100 + 17_001, 44_100
+    samples = np.random.default_rng(0).normal(0, 0.1, (frames, 2)).astype(np.float32)
+    audio.write_wav(str(folder / "OS_9_27_2017_08_25_00__0000.wav"), samples, rate)
+    project_id = json.loads(podcast(studio, "import", str(folder), "--round", "Copied", "--json").stdout)["project"]
+    page = context.new_page()
+    with page.expect_response(lambda answer: "/listening/" in answer.url) as fetched:
+        page.goto(f"{studio.url}/projects/{project_id}/data?labeling=1")
+    assert fetched.value.headers["content-type"] == "audio/flac"
+    page.wait_for_function("() => window.podcast.audio()?._ws?.loaded")
+    played = page.evaluate("() => ({seconds: window.podcast.audio()._ws.duration, hz: window.podcast.audio()._ws.sampleRate})")
+    assert played["seconds"] == pytest.approx(frames / rate, abs=0.001)
+    assert played["hz"] == 24_000  # so that the spectrogram is as high as 12 kHz
+    page.close()

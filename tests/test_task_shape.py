@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from labelstudio.labels import LabelConfig
+from labelstudio.sessions import from_task
 from labelstudio.tasks import to_annotation, to_prediction, to_task, to_tasks
 from podcast.errors import InputError, Refusal
 from podcast.model import (
@@ -43,6 +44,13 @@ def session(*reviews: Review, duration_s: float | None = 60.0, detections: tuple
 def region(start: float, end: float, **more: Any) -> dict[str, Any]:
     value = {"start": start, "end": end, "channel": 0, "labels": ["Call"]}
     return {"type": "labels", "from_name": "label", "to_name": "audio", "original_length": 60.0, "value": value, **more}
+
+
+def test_a_copy_is_what_the_page_plays_and_the_recording_keeps_its_address() -> None:
+    copy = "/data/local-files/?d=audio/listening/x.flac"
+    task = to_task(session(), PAGE, CONFIG, copy=copy)
+    assert task["data"] == {**to_task(session(), PAGE, CONFIG)["data"], "audio": copy, "recording": PAGE}
+    assert from_task({**task, "annotations": []}, CONFIG).recording.audio_uri == PAGE
 
 
 def without_ids(result: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -278,7 +278,7 @@ def test_the_demo_names_no_hydrophone_for_other_people_s_recordings(
     write_noise(studio.audio / name / "mine.wav", 2.0)
     demo = Demo(studio.server, studio.account, [], "", studio.document_root, studio.audio / name, truth, name)
     demo.import_sessions()
-    [(_, data)] = studio.server.tasks(demo.target.project_id)
+    [(_, data)] = studio.server.tasks(demo.project_id)
     assert data["source_guid"] == node
 
 

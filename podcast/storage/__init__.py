@@ -6,13 +6,12 @@ storage go to Azure's backend. `BACKENDS` maps a scheme to a `Backend`. Writes a
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from podcast.errors import InputError, StorageError
+from podcast.parallel import in_order
 from podcast.storage.azure import AzureBlobs, is_azure_address, use_account
 from podcast.storage.base import Backend, file_name, join, local_path, name_below, scheme, split, stem
 from podcast.storage.limits import limited
@@ -74,18 +73,7 @@ def read_all(uris: Iterable[str], fetch: Callable[[str], bytes] = read, at_once:
         except StorageError as error:
             return error
 
-    waiting: deque[Future[bytes | StorageError]] = deque()
-    with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as pool:
-        try:
-            for uri in uris:
-                waiting.append(pool.submit(attempt, uri))
-                if len(waiting) >= at_once:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return in_order(attempt, uris, at_once, at_once)
 
 
 def open_read(uri: str) -> BinaryIO:

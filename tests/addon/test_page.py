@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -200,9 +201,7 @@ def test_a_minute_that_was_not_played_is_asked_about(desk: Desk, studio: LabelSt
 
 
 def test_a_minute_whose_sound_did_not_load_is_asked_about(desk: Desk, studio: LabelStudio) -> None:
-    for path in studio.audio.rglob("*.wav"):
-        if path.parent.name == studio.server.project(desk.project)["title"]:
-            path.unlink()
+    shutil.rmtree(studio.audio / studio.server.project(desk.project)["title"])
     desk.page.goto(f"{desk.url}/projects/{desk.project}/data?labeling=1")
     expect(desk.page.get_by_test_id("error:http")).to_contain_text("404")
     desk.page.get_by_test_id("bottombar-submit-button").click()

@@ -175,3 +175,14 @@ def test_a_file_is_a_sound_or_bytes_and_never_a_page(
     sound = asks.get("/data/local-files/?d=audio/sound.wav", headers={"Range": "bytes=0-3"})
     assert (sound.status_code, sound.content, sound.headers["Content-Type"].split("/")[0]) == (206, b"RIFF", "audio")
     assert "Content-Disposition" not in sound.headers
+    assert "immutable" not in sound.headers.get("Cache-Control", "")
+
+
+def test_a_browser_may_keep_a_listening_copy(studio: LabelStudio, asks: httpx.Client, new_round: Callable[[int], int]) -> None:
+    new_round(1)
+    for name, kept in ((f"listening/{'0a' * 32}-1.flac", True), ("listening/mine.flac", False), (f"{'0a' * 32}-1.flac", False)):
+        (studio.audio / name).parent.mkdir(exist_ok=True)
+        (studio.audio / name).write_bytes(b"fLaC")
+        answer = asks.get(f"/data/local-files/?d=audio/{name}")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "audio/flac")
+        assert ("immutable" in answer.headers.get("Cache-Control", "")) is kept

@@ -179,6 +179,30 @@ def test_a_known_hash_does_not_answer_for_other_audio(client: FlaskClient, root:
     assert predict(client, {"id": 1, "data": {"audio": NOISE, "sha256": known["noise"]}})[0]["result"] == []
 
 
+def test_a_known_hash_does_not_answer_for_another_recording_behind_a_copy(client: FlaskClient, root: Path) -> None:
+    known = digests(root)
+    key, copy = signing_key(KEY), "/data/local-files/?d=audio/listening/gone.flac"
+    assert predict(client, {"id": 1, "data": {"audio": CALLS}})[0]["result"]
+    signed = {"audio": copy, "recording": CALLS, "session_id": "s", "sha256": known["calls"], "duration_s": 60.0}
+    assert predict(client, {"id": 1, "data": signed})[0]["result"]  # heard is the recording: the copy is not even there
+    plain = {**signed, "audio": CALLS, "recording": ""}
+    for data, by in (({**signed, "recording": NOISE}, signed), ({**plain, "recording": NOISE}, plain)):
+        assert "sha256 differs" in predict(client, {"id": 1, "data": {**data, FIELD: signature(by, "audio", key)}})[0]["error"]
+    # Where the recording's address is taken away, what is left is the copy's, which is not believed to be the recording.
+    bare = {name: value for name, value in signed.items() if name != "recording"}
+    [answer] = predict(client, {"id": 1, "data": {**bare, FIELD: signature(signed, "audio", key)}})
+    assert "there is no such file" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "address", ["/etc/passwd", "file:///etc/passwd", "/data/local-files/?d=../outside.wav", "s3://bucket/a.wav", 7, ["a"]]
+)
+def test_a_recording_behind_a_copy_is_opened_through_the_same_door(client: FlaskClient, address: object) -> None:
+    [answer] = predict(client, {"id": 1, "data": {"audio": CALLS, "recording": address}})
+    assert "result" not in answer and answer["error"]
+    assert predict(client, {"id": 1, "data": {"audio": CALLS, "recording": ""}})[0]["result"]
+
+
 def test_a_task_that_the_import_signed_is_answered_without_its_audio(
     client: FlaskClient, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,7 +79,11 @@ def test_audio_from_the_cloud_reaches_the_page(
     round_name = f"{cloud} {way}"
     done = answer(podcast(studio, "import", f"{scheme}://{container}", "--round", round_name, way))
     found = tasks(studio, done["project"])
-    assert {data["audio"] for data in found.values()} == {f"{scheme}://{container}/calls of J pod/ü {name}.wav" for name in "ab"}
+    folder = f"{scheme}://{container}/calls of J pod"
+    assert {data["recording"] for data in found.values()} == {f"{folder}/ü {name}.wav" for name in "ab"}
+    assert {data["audio"] for data in found.values()} == {
+        f"{folder}/listening/{data['sha256']}-1.flac" for data in found.values()
+    }
     problems = [audio_problem(studio.server, done["project"], data["audio"]) for data in found.values()]
     assert problems == ["", ""]
     assert not [word for word in done["warnings"] if "does not get" in word]
