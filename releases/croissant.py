@@ -17,13 +17,18 @@ FORMATS = {"csv": "text/csv", "tsv": "text/tab-separated-values"}
 NUMBERS = (
     *("duration_s", "start_time_s", "end_time_s", "low_hz", "high_hz", "confidence", "value", "low_95", "high_95"),
     *("predicted_start_time_s", "predicted_end_time_s", "predicted_low_hz", "predicted_high_hz"),
+    *("page_open_s", "heard_s", "page_length_s", "heard_share"),
 )
+TRUTHS = ("ground_truth", "audio_loaded", "faster_than_sound")
 COUNTS = (
     *("reviewers", "boxes", "votes", "review", "sessions", "reviews", "shown", "accepted", "moved", "deleted", "found", "added"),
     "added_found",
 )
 TYPES = (
-    dict.fromkeys(NUMBERS, "sc:Float") | dict.fromkeys(COUNTS, "sc:Integer") | {"ground_truth": "sc:Boolean", "date": "sc:Date"}
+    dict.fromkeys(NUMBERS, "sc:Float")
+    | dict.fromkeys(COUNTS, "sc:Integer")
+    | dict.fromkeys(TRUTHS, "sc:Boolean")
+    | {"date": "sc:Date"}
 )
 """Types of columns; one that ends in _utc is a moment, any other text."""
 

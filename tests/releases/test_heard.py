@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from podcast.model import Heard, ReviewState, Session
 from releases.build import ReleaseOptions, build
 from releases.lint import lint
 from tests.releases.sessions import review, session
+from tests.releases.test_lint import mend_checksums
 from tests.releases.test_release import no_address, released, rows
 from tests.test_heard import export_file
 
@@ -93,10 +93,9 @@ def old_release(tmp_path: Path) -> Path:
         lines = [line[:BEFORE] for line in csv.reader(file)]
     with (release / "reviews.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(lines)
-    sums = (release / "SHA256SUMS").read_text().splitlines()
-    digest = hashlib.sha256((release / "reviews.csv").read_bytes()).hexdigest()
-    sums = [f"{digest}  reviews.csv" if line.endswith("  reviews.csv") else line for line in sums]
-    (release / "SHA256SUMS").write_text("\n".join(sums) + "\n")
+    for name in ("croissant.json", "CITATION.cff"):  # there were none yet
+        (release / name).unlink()
+    mend_checksums(release)
     return release
 
 
