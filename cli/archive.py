@@ -151,7 +151,8 @@ def archive_sessions(
             threshold or 0.0,
             options.candidates_only,
         )
-        yield from run(job, chosen, notes, advance)
+        for found in run(job, chosen, notes, advance):
+            yield window.noted(found) if isinstance(found, Session) else found
     yield from refusals
 
 

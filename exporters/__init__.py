@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from exporters import audacity, audiofolder, dataset_tsv, dclde, orcahello, podcast_json, raven, raven_birdnet
+from exporters import audacity, audiofolder, dataset_tsv, dclde, orcahello, podcast_json, pods_ai, raven, raven_birdnet
 from exporters.base import Write
 
 EXPORTERS: dict[str, Write] = {
     "podcast-json": podcast_json.write,
     "dataset-tsv": dataset_tsv.write,
     "dclde": dclde.write,
+    "pods-ai": pods_ai.write,
     "raven": raven.write,
     "raven-birdnet": raven_birdnet.write,
     "audacity": audacity.write,

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from exporters.base import WriteOptions
-from exporters.selection import SIDECAR, Put, Selection, is_text
+from exporters.selection import SIDECAR, Holds, Put, Selection, everything, is_text
 from podcast import audio, reading, storage
 from podcast.errors import InputError, NotFoundError, Refusal
 from podcast.model import Session
@@ -74,8 +74,18 @@ class Folder:
         for spool in (self._contents, self._sidecars):
             spool.__exit__(kind, error, trace)
 
-    def run(self, sessions: Iterable[Session | Refusal], put: Put, tables: Callable[[], None] | None = None) -> Report:
-        """Let `put` add the files of each review, and `tables` the rest; then bring the folder up to date."""
+    def run(
+        self,
+        sessions: Iterable[Session | Refusal],
+        put: Put,
+        tables: Callable[[], None] | None = None,
+        *,
+        holds: Holds = everything,
+    ) -> Report:
+        """Let `put` add the files of each review, and `tables` the rest; then bring the folder up to date.
+
+        What the format does not hold by `holds` is kept in the sidecar.
+        """
 
         def noted() -> Iterator[Session | Refusal]:
             for session in sessions:
@@ -83,7 +93,7 @@ class Folder:
                     self._rounds.add(session.round)
                 yield session
 
-        report = Selection(noted(), self._options).run(put, self._add_sidecar)
+        report = Selection(noted(), self._options, holds).run(put, self._add_sidecar)
         if tables:
             tables()
         self._bring_up_to_date(report)

@@ -22,6 +22,15 @@ Put = Callable[[str, Session, Review], str | None]
 """Takes one review of a session for a folder (empty, or its annotator's name), or raises InputError; gives the count that it
 belongs to, if not `written`."""
 
+Holds = Callable[[Session, Review], bool]
+"""Whether a format says all of a review that it is made to say, where certainty, call types and notes do not tell."""
+
+
+def everything(_session: Session, _review: Review) -> bool:
+    """For formats of boxes: they hold every one."""
+    return True
+
+
 Keep = Callable[[str, Iterator[str]], None]
 """Takes the lines of a folder's sidecar, one a session; there may be none."""
 
@@ -33,11 +42,15 @@ class Selection:
     true negative; the sidecar keeps all that was said of them.
     """
 
-    def __init__(self, sessions: Iterable[Session | Refusal], options: WriteOptions) -> None:
+    def __init__(self, sessions: Iterable[Session | Refusal], options: WriteOptions, holds: Holds = everything) -> None:
         self.report = Report()
         self.report.counts.update(written=0, no_calls=0, unsure=0, skipped=0, unreviewed=0, refused=0)
+<<<<<<< HEAD
         self._sessions, self._options = sessions, options
         self._enough = None if options.min_heard is None else HeardEnough(options.min_heard)
+=======
+        self._sessions, self._options, self._holds = sessions, options, holds
+>>>>>>> 74d5a73 (pods-ai: rounds from its tables, with what was reported kept in each task, and reviewed sessions as its samples)
 
     def run(self, put: Put, keep: Keep) -> Report:
         """Give everything that is to be written to `put`, each pair of folder and session once, and sidecars to `keep`.
@@ -82,7 +95,7 @@ class Selection:
         else:
             self.report.counts[put(folder, session, review) or "written"] += 1
             self.report.counts["no_calls"] += review.state is ReviewState.NO_CALLS
-        if review.state is not ReviewState.SKIPPED and not _held(review):
+        if review.state is not ReviewState.SKIPPED and not (_held(review) and self._holds(session, review)):
             unheld.add(folder, session.id, row)
 
 

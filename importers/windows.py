@@ -1,4 +1,4 @@
-"""Windows of the archive that other files name: stored OrcaHello detections, and Orcasound's bouts."""
+"""Windows of the archive that other files name: stored OrcaHello detections, Orcasound's bouts, and pods-ai's tables."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import io
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from importers import pods_ai
 from podcast import storage
 from podcast.errors import InputError, Refusal
+from podcast.model import Session, Sighting
 from podcast.reading import Table, parse_json
 from podcast.times import parse_utc
 
@@ -24,17 +26,28 @@ NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 """What the archive names a folder for."""
 JSON_START = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*[{\[]")
 """Of JSON, byte order marks included; all else is a table."""
+EXACT = "*"
+"""Beside the columns: whether times are those of the sounds themselves."""
 PROBLEM = ""
 """In place of a column, in an entry that cannot be read: why."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """From `start` to `end` (UTC) at one node."""
+    """From `start` to `end` (UTC) at one node, and what was reported of it."""
 
     node: str
     start: datetime
     end: datetime
+    sightings: tuple[Sighting, ...] = field(default=(), compare=False)
+
+    def noted(self, session: Session) -> Session:
+        """The session of this window, with the reports whose stretch of time it shares."""
+        start, length_s = session.recording.start, session.recording.duration_s
+        if start is None or not self.sightings:
+            return session
+        end = start + timedelta(seconds=length_s or 0)
+        return replace(session, sightings=tuple(item for item in self.sightings if item.start < end and start < item.end))
 
 
 def read_windows(uri: str, margin_s: float = 0.0) -> tuple[list[Window], list[Refusal]]:
@@ -49,7 +62,7 @@ def read_windows(uri: str, margin_s: float = 0.0) -> tuple[list[Window], list[Re
         try:
             window = to_window(entry)
             margin = timedelta(seconds=margin_s)
-            found.append(Window(window.node, window.start - margin, window.end + margin))
+            found.append(replace(window, start=window.start - margin, end=window.end + margin))
         except InputError as error:
             refusals.append(Refusal(where, str(error)))
     return list(_joined(sorted(found))), refusals
@@ -59,21 +72,44 @@ def to_window(entry: Mapping[str, Any]) -> Window:
     """One detection or bout. Raises InputError naming the field that is missing or wrong."""
     if problem := entry.get(PROBLEM):
         raise InputError(str(problem))
+    if all(isinstance(entry.get(column), str) for column in pods_ai.COLUMNS):
+        sighting = pods_ai.sighting(entry, exact=bool(entry.get(EXACT)))
+        return Window(_node(sighting.node), sighting.start, sighting.end, (sighting,))
     feed = entry.get("feed") or entry.get("location") or {}
     node = next((entry[name] for name in NODES if entry.get(name)), "")
     if not node and isinstance(feed, Mapping):
         node = next((feed[name] for name in (*NODES, "id") if feed.get(name)), "")
     if not node:
         raise InputError("names no node; expected source_guid, or feed.nodeName, or node")
-    if not (isinstance(node, str) and NODE.fullmatch(node)):
-        raise InputError(f"{reprlib.repr(node)} is no node's name, such as rpi_orcasound_lab")
+    node = _node(node)
     if "timestamp" in entry:
         start = _time(entry, ("timestamp",))
-        return Window(node, start, start + timedelta(seconds=CLIP_S))
+        end = start + timedelta(seconds=CLIP_S)
+        return Window(node, start, end, (_of_orcahello(entry, node, start, end),))
     start, end = _time(entry, STARTS), _time(entry, ENDS)
     if not start < end:
         raise InputError(f"ends at {end.isoformat()}, before it starts")
     return Window(node, start, end)
+
+
+def _node(name: Any) -> str:
+    if not (isinstance(name, str) and NODE.fullmatch(name)):
+        raise InputError(f"{reprlib.repr(name)} is no node's name, such as rpi_orcasound_lab")
+    return name
+
+
+def _of_orcahello(entry: Mapping[str, Any], node: str, start: datetime, end: datetime) -> Sighting:
+    """What a stored detection tells beside its time, as far as it can be read: none of it decides where to look."""
+    confidence = entry.get("whaleFoundConfidence")
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 100:
+        confidence = None
+    elif confidence > 1:  # 0 to 100, but in the oldest
+        confidence = round(confidence / 100, 8)
+    tags = entry.get("tags") or ()
+    names = tags.split(";") if isinstance(tags, str) else tags if isinstance(tags, list) else ()
+    found = tuple(tag.strip() for tag in names if isinstance(tag, str) and tag.strip())
+    state, comments = (value if isinstance(value := entry.get(name), str) else "" for name in ("state", "comments"))
+    return Sighting(node, start, start, end, f"orcahello {state}".strip(), "", confidence, comments, found)
 
 
 def _time(entry: Mapping[str, Any], names: tuple[str, ...]) -> datetime:
@@ -91,8 +127,11 @@ def _entries(content: bytes, uri: str) -> Iterator[tuple[str, Mapping[str, Any]]
         for number, entry in enumerate(_found(parse_json(content, uri)), 1):
             yield f"{uri}, entry {number}", entry
         return
-    for line in Table(io.BytesIO(content), uri, ","):
-        yield line.where, {PROBLEM: line.problem} if line.problem else line.cells
+    told = Table(io.BytesIO(content), uri, ",")
+    theirs = set(pods_ai.COLUMNS) <= set(told.columns)
+    exact = {EXACT: "yes"} if storage.file_name(uri).startswith(pods_ai.EXACT) else {}
+    for line in Table(io.BytesIO(content), uri, ",", multiline=True) if theirs else told:  # descriptions have line ends
+        yield line.where, {PROBLEM: line.problem} if line.problem else {**line.cells, **exact}
 
 
 def _found(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -122,7 +161,7 @@ def _joined(windows: Iterable[Window]) -> Iterator[Window]:
     last: Window | None = None
     for window in windows:
         if last and window.node == last.node and window.start <= last.end:
-            last = Window(last.node, last.start, max(last.end, window.end))
+            last = Window(last.node, last.start, max(last.end, window.end), last.sightings + window.sightings)
             continue
         if last:
             yield last

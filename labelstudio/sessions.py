@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+<<<<<<< HEAD
 from labelstudio.heard import read_heard
+=======
+from labelstudio import sightings
+>>>>>>> 74d5a73 (pods-ai: rounds from its tables, with what was reported kept in each task, and reviewed sessions as its samples)
 from labelstudio.labels import LabelConfig
 from labelstudio.results import Item, Kind, Prediction, Say, is_number, read_prediction, read_result
 from labelstudio.tasks import ORIGINS
@@ -49,6 +53,7 @@ def from_task(
             detections=tuple(sorted(detection for prediction in predictions for _, detection in prediction.boxes)),
             model_runs=tuple(sorted({prediction.run for prediction in predictions})),
             reviews=tuple(review for _, review in sorted(reviews, key=lambda item: item[0])),
+            sightings=sightings.from_data(data, say),
         )
     except InputError as error:
         raise InputError(f"{name}: {error}") from error

@@ -191,13 +191,33 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """What somebody, or some machine, reported of a node before the session was looked at.
+
+    `time` is when it was reported (UTC), `start` to `end` where the sound is to be looked for. `source` says who reported, and
+    whether it was right, in the words of whoever says so (`tp_human_only`); `category` and `tags` what was heard. `confidence`
+    lies in 0..1; None if nobody gave one.
+    """
+
+    node: str
+    time: datetime
+    start: datetime
+    end: datetime
+    source: str = ""
+    category: str = ""
+    confidence: float | None = None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One recording of about a minute with what models (`detections`) and people (`reviews`, oldest first) say of it.
 
     Files are named after its `id`: InputError for one that cannot name a file (`check_name`).
 
     `absolute_time` is the name of the parent recording's start, as Pod.Cast files carry it. `model_runs` names the models that
-    looked, including those that found nothing.
+    looked, including those that found nothing. `sightings` are the reports for whose sake it was made.
     """
 
     id: str
@@ -207,6 +227,7 @@ class Session:
     detections: tuple[Detection, ...] = ()
     model_runs: tuple[ModelRun, ...] = ()
     reviews: tuple[Review, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.id)

@@ -54,6 +54,11 @@ def find_node(source_guid: str) -> Node:
     return _table()[0].get(source_guid) or Node(source_guid, source_guid)
 
 
+def slug_of(source_guid: str) -> str:
+    """The node's name in Orcasound's web addresses: rpi_orcasound_lab is `orcasound-lab`."""
+    return source_guid.removeprefix("rpi_").replace("_", "-")
+
+
 def node_of_location(location: str) -> str:
     """The id of the node that a location's free text names (`Orcasound Lab Hydrophone`), or the text itself if none."""
     return _table()[1].get(_plain(location), location.strip())

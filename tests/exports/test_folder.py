@@ -19,7 +19,7 @@ from podcast import storage
 from podcast.errors import InputError
 from podcast.model import ReviewState, Session
 from tests.exports.readers import READERS
-from tests.exports.rounds import NO_CALLS, SESSIONS, calls, every_format, export, files_of, session
+from tests.exports.rounds import NO_CALLS, SESSIONS, calls, every_format, every_format_of_sessions, export, files_of, session
 
 CHANGED = [
     session("s_calls", calls((5, 6))),  # other boxes
@@ -42,7 +42,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, wavs: str) -> dict[str, dict
     return found
 
 
-@every_format
+@every_format_of_sessions
 def test_what_is_no_longer_true_goes(name: str, tmp_path: Path, wavs: str, fresh: dict[str, dict[str, bytes]]) -> None:
     export(tmp_path, name, SESSIONS, wavs)
     report, _ = export(tmp_path, name, CHANGED, wavs)
@@ -97,11 +97,12 @@ def test_a_folder_of_another_format_or_round_is_refused(name: str, tmp_path: Pat
 ONE_FILE_EACH = ("podcast-json", "audacity", "raven", "raven-birdnet", "orcahello", "audiofolder")
 
 
+TABLES = ("annotations.tsv", "dclde.csv", "training_samples.csv")
+
+
 def file_of(folder: Path) -> Path:
     """The file of session s_calls, or the table."""
-    (found,) = [
-        path for path in folder.rglob("*") if path.name.startswith("s_calls.") or path.name in ("annotations.tsv", "dclde.csv")
-    ]
+    (found,) = [path for path in folder.rglob("*") if path.name.startswith("s_calls.") or path.name in TABLES]
     return found
 
 

@@ -14,10 +14,21 @@ from labelstudio.round_out import file_sessions
 from podcast.errors import Refusal
 from podcast.redact import redact
 from tests.fuzz.command_line import run
-from tests.fuzz.counts import WORDS, boxes_of_only_reviews, boxes_of_tasks, kept_by_format, parsed, without_words_of_refused
+from tests.fuzz.counts import (
+    WORDS,
+    boxes_of_only_reviews,
+    boxes_of_tasks,
+    kept_by_format,
+    kept_by_list,
+    parsed,
+    without_words_of_refused,
+)
 from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target
 from tests.fuzz.mutators import damage_bytes, damage_json, damage_table, to_json, to_table
 from tests.fuzz.seeds import Seeds
+
+LISTS = {"pods-ai": "training_samples.csv"}
+"""The tables of formats that list sounds and no sessions."""
 
 
 def targets(seeds: Seeds) -> Iterator[Target]:
@@ -70,7 +81,10 @@ def _run_export(kind: str, case: Case, folder: Path, outcome: Outcome) -> None:
     if "written" not in printed:
         outcome.named = sum(outcome.brought.values())  # nothing was written, and that was said
         return
-    kept = kept_by_format(kind, to) if to.exists() else Counter()
+    if kind in LISTS:
+        kept = kept_by_list(to / LISTS[kind], outcome.brought)
+    else:
+        kept = kept_by_format(kind, to) if to.exists() else Counter()
     outcome.kept = Counter({name: kept[name] for name in outcome.brought})
     left_out = sum(printed[state] for state in ("unsure", "skipped", "unreviewed", "refused"))
     if false := [name for name, count in outcome.brought.items() if count and name in kept and not kept[name] and not left_out]:

@@ -124,6 +124,22 @@ def kept_by_format(kind: str, folder: Path) -> Counter[str]:
     return found
 
 
+def kept_by_list(table: Path, brought: Counter[str]) -> Counter[str]:
+    """The same of a format that lists sounds by node and time: boxes of a session in the sidecar; one that is not there has a row
+    for each of its boxes. A session with as many boxes as rows are left for counts as kept."""
+    told = table.with_name("sidecar.jsonl")
+    found = Counter(
+        {row["session_id"]: len(row["annotations"]) for row in map(strict_json, told.read_text().splitlines())}
+        if told.exists()
+        else {}
+    )
+    left = len(_table(table, ",")) if table.exists() else 0
+    for name, count in brought.items():
+        if name not in found and count <= left:
+            found[name], left = count, left - count
+    return found
+
+
 def _one_list(path: Path) -> Iterator[tuple[str, int]]:
     content = strict_json(path.read_text())
     boxes = content.get("annotations", content.get("predictions")) if isinstance(content, dict) else None
