@@ -112,11 +112,11 @@ def test_names_of_nodes_can_be_read_in_the_file_itself() -> None:
     assert "| rpi_orcasound_lab |" in card_of("r", "d", "rpi_orcasound_lab", "S01", "CC0")
 
 
-@pytest.mark.parametrize("word", EVIL)
-def test_pictures_of_any_names(word: str) -> None:
+def test_pictures_of_any_names() -> None:
     summary = Summary()
     for number in range(300):  # and of any number of nodes
-        found = session(f"s{number}", review("ann", ReviewState.CALLS, [(1, 2)]), node=f"{word}{number}")
+        node = f"{EVIL[number % len(EVIL)]}{number}"
+        found = session(f"s{number}", review("ann", ReviewState.CALLS, [(1, 2)]), node=node)
         summary.add(Record(found, consensus(found)), "train")
     assert [content[:4] for _, content in pictures(summary)] == [b"\x89PNG"] * 3
 

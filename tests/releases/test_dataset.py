@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -219,11 +220,17 @@ def test_a_quote_that_is_never_closed_costs_its_session_and_no_other(tmp_path: P
     assert ["train.tsv, line 4" in str(item) for item in found if isinstance(item, Refusal)] == [True]
 
 
-@pytest.fixture
-def release_of_three(tmp_path: Path) -> Path:
-    """A release of sessions a, b and c, with a box each."""
+@pytest.fixture(scope="module")
+def released_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("released")
     lines = "\n".join(f"r5 | {name}.wav | 1.5 | 2.45 | orcasound_lab | 2020-07-25 | 12:1{name}:00" for name in "012")
-    return released(sessions(tmp_path / "old", f"{HEAD}\n{lines}"), tmp_path, ReleaseOptions("new", with_audio=False))
+    return released(sessions(folder / "old", f"{HEAD}\n{lines}"), folder, ReleaseOptions("new", with_audio=False))
+
+
+@pytest.fixture
+def release_of_three(released_once: Path, tmp_path: Path) -> Path:
+    """A release of sessions a, b and c, with a box each."""
+    return Path(shutil.copytree(released_once, tmp_path / "new"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -21,18 +22,25 @@ from tests.releases.test_release import no_address, with_audio
 OWN_NAME = "rpi_orcasound_lab_2020_09_30_03_51_56_PDT"
 
 
-@pytest.fixture
-def release(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def released_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten sessions with calls, one without, one unsure, one whose name tells its time; all with audio."""
     heard = Heard(90.0, True, 30.0, 60.0)
     calls = spread(10, review("ann", ReviewState.CALLS, [(1, 2.5), (3, 4)], heard=heard))
     no_calls = spread(1, review("ann", ReviewState.NO_CALLS), node="rpi_bush_point")
     unsure = spread(1, review("ann", ReviewState.UNSURE), node="rpi_sunset_bay")
     named = session(OWN_NAME, review("ann", ReviewState.CALLS, [(1, 2)]), start=parse_session_name(OWN_NAME).parent_start)
-    sessions = with_audio([*calls, *no_calls, *unsure, named], tmp_path / "in")
-    build(sessions, str(tmp_path), ReleaseOptions("r"), no_address)
-    assert list(lint(str(tmp_path / "r"))) == []
-    return tmp_path / "r"
+    folder = tmp_path_factory.mktemp("released")
+    sessions = with_audio([*calls, *no_calls, *unsure, named], folder / "in")
+    build(sessions, str(folder), ReleaseOptions("r"), no_address)
+    assert list(lint(str(folder / "r"))) == []
+    return folder / "r"
+
+
+@pytest.fixture
+def release(released_once: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be broken."""
+    return Path(shutil.copytree(released_once, tmp_path / "r"))
 
 
 def mend_checksums(release: Path) -> None:
