@@ -45,12 +45,8 @@ class Selection:
     def __init__(self, sessions: Iterable[Session | Refusal], options: WriteOptions, holds: Holds = everything) -> None:
         self.report = Report()
         self.report.counts.update(written=0, no_calls=0, unsure=0, skipped=0, unreviewed=0, refused=0)
-<<<<<<< HEAD
-        self._sessions, self._options = sessions, options
         self._enough = None if options.min_heard is None else HeardEnough(options.min_heard)
-=======
         self._sessions, self._options, self._holds = sessions, options, holds
->>>>>>> 74d5a73 (pods-ai: rounds from its tables, with what was reported kept in each task, and reviewed sessions as its samples)
 
     def run(self, put: Put, keep: Keep) -> Report:
         """Give everything that is to be written to `put`, each pair of folder and session once, and sidecars to `keep`.

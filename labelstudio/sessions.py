@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-<<<<<<< HEAD
 from labelstudio.heard import read_heard
-=======
 from labelstudio import sightings
->>>>>>> 74d5a73 (pods-ai: rounds from its tables, with what was reported kept in each task, and reviewed sessions as its samples)
 from labelstudio.labels import LabelConfig
 from labelstudio.results import Item, Kind, Prediction, Say, is_number, read_prediction, read_result
 from labelstudio.tasks import ORIGINS
