@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from labelstudio.heard import read_heard
 from labelstudio import sightings
+from labelstudio.heard import read_heard
 from labelstudio.labels import LabelConfig
 from labelstudio.results import Item, Kind, Prediction, Say, is_number, read_prediction, read_result
 from labelstudio.tasks import ORIGINS

@@ -294,8 +294,8 @@ def test_the_demo_knows_the_login_that_its_ml_backend_asks_for(
         monkeypatch.setenv("ML_BASIC_AUTH_USER", "ann" if password else "")
         monkeypatch.setenv("ML_BASIC_AUTH_PASSWORD", password)
         with ml_backend(tmp_path, port, studio.url, studio.document_root, studio.account):
-            target, _ = demo.fill()
-            [backend] = studio.server.ml_backends(target.project_id)
+            demo.fill()
+            [backend] = studio.server.ml_backends(demo.project_id)
             assert studio.server.is_connected(backend["id"])
-            [prediction] = studio.server.predictions(target.project_id)
+            [prediction] = studio.server.predictions(demo.project_id)
             studio.server.delete_prediction(prediction["id"])
