@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +42,7 @@ MOST_ROWS = 40
 )
 @click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs, to take their lengths from.")
 @click.option("--length", "length_s", type=Number(0, MOST_S, min_open=True), help="Length of every recording in seconds.")
+@click.option("--sounds", metavar="URI", help="Other sounds in the recordings of TRUTH: the sounds.csv of a release.")
 @click.option("--plot", metavar="URI", help="Write the precision-recall curves as PNG.")
 @json_option
 def evaluate_command(
@@ -52,15 +53,18 @@ def evaluate_command(
     threshold: float,
     audio_folder: str | None,
     length_s: float | None,
+    sounds: str | None,
     plot: str | None,
     as_json: bool,
 ) -> None:
-    """Score PREDICTIONS against TRUTH: average precision over seconds, precision and recall over events, edits a minute.
+    """Score PREDICTIONS against TRUTH: average precision over seconds, precision and recall over events, edits a minute,
+    and how often each model boxes sounds that people named.
 
     A recording's length is taken from --audio, --length, a column length_s of TRUTH, or the reach of the predictions.
     """
     # Imported here since scikit-learn takes a second that no other command should wait for.
     from evaluation.edits import score_edits
+    from evaluation.false_alarms import read_sounds
     from evaluation.scores import guessed, lengths, score
     from evaluation.scoring import Protocol
     from evaluation.tables import read_predictions, read_truth, truth_of_sessions
@@ -70,6 +74,9 @@ def evaluate_command(
         truth, sources = truth_of_sessions(submitted_sessions(round_name, export_file)[0], report), tables
     else:
         truth, sources = read_truth(tables[0]), tables[1:]
+    if sounds:
+        named = read_sounds(sounds)
+        truth = [replace(recording, sounds=recording.sounds + named.get(recording.name, ())) for recording in truth]
     if not sources:
         raise InputError("name at least one table of predictions after the truth")
     models = [read_predictions(source) for source in sources]
@@ -113,6 +120,7 @@ def _as_dict(scores: ModelScores, edits: EditScores) -> dict[str, Any]:
             **{kind: [row.as_dict() for row in getattr(edits, kind)] for kind in ("recordings", "datasets", "hydrophones")},
             "all": edits.all.as_dict(),
         },
+        "false_alarms": [row.as_dict() for row in scores.alarms],
         "recordings_without_predictions": scores.unpredicted,
         "predicted_recordings_without_truth": scores.unlabelled,
     }
@@ -136,6 +144,8 @@ def _print(scores: Sequence[ModelScores], edits: Sequence[EditScores], threshold
         events.add_row(f"recall, overlap {overlap:g}", *(_number(count.recall) for count in counts))
     console.print(events)
     _print_edits(console, scores, edits)
+    if scores[0].alarms:
+        console.print(alarms_table(scores))
     for model in scores:
         if model.unpredicted:
             say(f"warning: {model.model}: {model.unpredicted} labelled recordings have no prediction and count as 0", err=True)
@@ -145,6 +155,15 @@ def _print(scores: Sequence[ModelScores], edits: Sequence[EditScores], threshold
         say(f"warning: {warning}", err=True)
     for refusal in report.refusals:
         say(f"refused: {refusal}", err=True)
+
+
+def alarms_table(scores: Sequence[ModelScores]) -> Table:
+    """A row a source: of its sounds the share that each model boxes, and boxes an hour."""
+    table = Table("Other sounds that are boxed", "sounds", *(model.model for model in scores))
+    for rows in zip(*(model.alarms for model in scores), strict=True):
+        cells = [f"{row.share or 0:.0%}, {row.per_hour or 0:.1f} an hour" for row in rows]
+        table.add_row(f"{rows[0].source} ({rows[0].kind})", str(rows[0].sounds), *cells)
+    return table
 
 
 def _print_edits(console: Console, scores: Sequence[ModelScores], edits: Sequence[EditScores]) -> None:

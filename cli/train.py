@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 @click.option("--round", "round_name", help="Learn from the reviewed sessions of this round; their WAVs lie in --audio.")
 @click.option("--file", "export_file", metavar="URI", help="The same from Label Studio's JSON export.")
 @click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs of --truth, --round or --file.")
+@click.option(
+    "--sounds", "sounds_table", metavar="URI", help="Other sounds in the recordings of --truth: the release's sounds.csv."
+)
 @click.option("--hold-out", multiple=True, metavar="SESSION", help="Test on this recording and never learn from it; repeat it.")
 @click.option("--validate", multiple=True, metavar="SESSION", help="Stop and choose the epoch by this recording; repeat it.")
 @click.option(
@@ -66,6 +70,7 @@ def train_command(
     round_name: str | None,
     export_file: str | None,
     audio_folder: str | None,
+    sounds_table: str | None,
     hold_out: tuple[str, ...],
     validate: tuple[str, ...],
     start_from: str | None,
@@ -91,7 +96,7 @@ def train_command(
 
     recipe = recipe_from(start_from, all_layers=all_layers)
     sounds, tests = read_manifest(manifest) if manifest else (Sounds(), Sounds())
-    labelled = _labelled(truth, round_name, export_file, audio_folder)
+    labelled = _labelled(truth, sounds_table, round_name, export_file, audio_folder)
     sounds = Sounds(sounds.calls, sounds.others, sounds.backgrounds, tuple(labelled))
     held_out = _sessions(sounds, "--hold-out", hold_out) or _every_fifth(sounds)
     chosen_by = _sessions(sounds, "--validate", validate)
@@ -120,10 +125,12 @@ def train_command(
         for model, made in scored
         for row in (*made.datasets, made.all)
     ]
-    scores = {
+    scores: dict[str, Any] = {
         "held_out": held_out,
         "average_precision": rows,
         "edits": edits,
+        "negatives": dict(sorted(sounds.split(set(held_out))[0].negatives().items())),
+        "false_alarms": [{"detector": model.model, **row.as_dict()} for model, _ in scored for row in model.alarms],
         "false_boxes_a_minute": quiet,
     }
     (run_folder / "scores.json").write_text(json.dumps(scores, indent=1))
@@ -131,7 +138,11 @@ def train_command(
         print_json({"run": str(run_folder), "weights": str(weights), **scores})
         return
     say(f"Wrote {weights}, config.json, curves.png and scores.json; held out: {', '.join(held_out) or 'nothing'}")
+    if negatives := scores["negatives"]:
+        say(f"Named negatives that were learned from: {', '.join(f'{count} {name}' for name, count in negatives.items())}")
     for model, made in scored:
+        for alarm in model.alarms:
+            say(f"{alarm.source}, {model.model}: {alarm.boxed} of {alarm.sounds} boxed, {alarm.per_hour or 0:.1f} boxes an hour")
         for row, edit in zip((*model.datasets, model.pooled), (*made.datasets, made.all), strict=True):
             rates = f"{edit.edits.a_minute or 0:.1f} edits a minute (from nothing {edit.edits.from_nothing or 0:.1f})"
             say(f"{row.name}, {model.model}: average precision {row.auprc or 0:.3f}, {rates}")
@@ -159,14 +170,22 @@ def _sessions(sounds: Sounds, option: str, wanted: Sequence[str]) -> tuple[str, 
     return tuple(sorted(wanted))
 
 
-def _labelled(truth: str | None, round_name: str | None, export_file: str | None, folder: str | None) -> list[Recorded]:
+def _labelled(
+    truth: str | None, sounds: str | None, round_name: str | None, export_file: str | None, folder: str | None
+) -> list[Recorded]:
     from detectors.starter import at_own_rate
+    from evaluation.false_alarms import read_sounds
     from evaluation.tables import read_truth, truth_of_sessions
     from training.loop import Recorded
 
-    tables = read_truth(truth) if truth else []
+    tables, report = read_truth(truth) if truth else [], Report()
+    if sounds:
+        named = read_sounds(sounds)
+        tables = [replace(recording, sounds=named.get(recording.name, ())) for recording in tables]
     if round_name or export_file:
-        tables += truth_of_sessions(submitted_sessions(round_name, export_file)[0], Report())
+        tables += truth_of_sessions(submitted_sessions(round_name, export_file)[0], report)
+    for warning in report.warnings:
+        say(f"warning: {warning}", err=True)
     if tables and not folder:
         raise InputError("--audio is missing: the folder that holds the WAVs of the labels")
     found = []

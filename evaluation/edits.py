@@ -14,9 +14,10 @@ import numpy as np
 
 from evaluation.scoring import Span, bootstrap_interval, boxes
 from evaluation.tables import Labelled, Predicted
-from podcast.model import Annotation, Outcome, Review, Session
+from podcast.model import Annotation, Detection, Outcome, Review, Session
 from podcast.overlap import Stretch, best_pairs
-from podcast.reviews import COMPLETED, counted
+from podcast.reviews import COMPLETED, calls_of, counted, others_of
+from podcast.vocabulary import is_call
 
 EDGE_S = 0.2
 """An edge this far off, in seconds, is left as it is."""
@@ -154,7 +155,9 @@ def edit_row(name: str, found: Sequence[Edits], draws: int = DRAWS) -> EditRow:
 
 @dataclass(slots=True)
 class ReviewEdits:
-    """What people really changed, by model version. Fill it with `add`, session by session.
+    """What people really changed, by model version, of calls: a box that was said to be another sound counts as deleted.
+
+    Fill it with `add`, session by session.
 
     Reviews count that say "calls" or "no calls". `without_length` is how many of them were left out, since nothing tells how long
     their session is.
@@ -186,10 +189,17 @@ def _of_review(session: Session, review: Review, seconds: float) -> Iterator[tup
     versions = {str(detection.model_run) for detection in (*origins, *review.rejected)}
     if not versions and not session.detections:
         versions = {str(run) for run in session.model_runs}
-    kept = sum(_is_kept(item) for item in review.annotations)
-    moved = sum(item.outcome is not Outcome.ADDED for item in review.annotations) - kept
-    made = Edits(kept, moved, len(review.rejected), len(review.annotations) - kept - moved, seconds)
+    calls = calls_of(review.annotations)
+    predicted = [item for item in calls if item.outcome is not Outcome.ADDED and not _is_other(item.detection)]
+    kept = sum(_is_kept(item) for item in predicted)
+    named = [item.detection for item in others_of(review.annotations) if item.detection]
+    deleted = sum(not _is_other(detection) for detection in (*named, *review.rejected))
+    made = Edits(kept, len(predicted) - kept, deleted, len(calls) - len(predicted), seconds)
     yield versions.pop() if len(versions) == 1 else FROM_NOTHING, made
+
+
+def _is_other(detection: Detection | None) -> bool:
+    return detection is not None and not is_call(detection.label)
 
 
 def _is_kept(item: Annotation) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
+from evaluation.false_alarms import FalseAlarms, false_alarms
 from evaluation.scoring import (
     Confidence,
     EventCounts,
@@ -54,6 +55,8 @@ class ModelScores:
     curve: tuple[tuple[float, float], ...]
     unpredicted: int
     unlabelled: int
+    alarms: tuple[FalseAlarms, ...] = ()
+    """Sounds that people named, and how often the model boxes them, by source."""
 
 
 def lengths(truth: Sequence[Labelled], models: Sequence[Predicted], known: Mapping[str, float]) -> dict[str, float]:
@@ -89,7 +92,8 @@ def score(
     *,
     draws: int = 0,
 ) -> ModelScores:
-    """Score one model. `length_s` gives the length of every labelled recording; `threshold` is for events alone.
+    """Score one model. `length_s` gives the length of every labelled recording; `threshold` is for events and
+    false alarms alone.
 
     `draws` is how often recordings are drawn anew for the intervals; 0 leaves these out.
     """
@@ -118,6 +122,7 @@ def score(
         _curve(list(arrays.values())),
         len(names - model.spans.keys()),
         len(model.spans.keys() - names),
+        tuple(false_alarms(truth, model, length_s, threshold)),
     )
 
 

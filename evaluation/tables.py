@@ -14,21 +14,29 @@ from evaluation.scoring import Span
 from podcast import storage
 from podcast.dataset_table import DatasetTable, Row
 from podcast.errors import InputError, Refusal
-from podcast.model import Session
+from podcast.model import Annotation, Session
 from podcast.report import Report
 from podcast.reviews import COMPLETED, consensus
 from podcast.times import parse_session_name
+from podcast.vocabulary import unknown_labels
+
+SoundsOf = Mapping[str, tuple[tuple[str, Span], ...]]
+"""By recording what people heard in it that was no orca: label and stretch of each sound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The truth of one recording. `length_s` is None where the table does not tell it."""
+    """The truth of one recording. `length_s` is None where the table does not tell it.
+
+    `spans` are calls, `sounds` what people named that was no orca, each with its label.
+    """
 
     name: str
     dataset: str
     hydrophone: str
     spans: tuple[Span, ...]
     length_s: float | None = None
+    sounds: tuple[tuple[str, Span], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +89,35 @@ def parse_predictions(file: BinaryIO, source: str) -> Predicted:
 
 
 def truth_of_sessions(sessions: Iterable[Session | Refusal], report: Report) -> list[Labelled]:
-    """The truth of a round: sessions with calls, and sessions reviewed as without; all others are counted in `report`."""
+    """The truth of a round: sessions with calls, and sessions reviewed as without; all others are counted in `report`.
+
+    A session with a label that the vocabulary does not have is left out too, and named: the label may have meant a call.
+    """
     found = []
     for session in report.accepted(sessions):
         said = consensus(session)
         report.counts[said.state] += 1
-        if said.state in COMPLETED:
-            spans = tuple(Span(item.event.start_s, item.event.duration_s) for item in said.annotations)
-            hydrophone = session.recording.source_guid or "unknown"
-            found.append(Labelled(session.id, session.round or "all", hydrophone, spans, session.recording.duration_s))
+        if strange := unknown_labels(item.label for item in said.annotations):
+            report.warn(f"session {session.id} is left out: the vocabulary does not have {', '.join(map(repr, strange))}")
+        elif said.state in COMPLETED:
+            calls, others = ([box.annotation for box in boxes] for boxes in (said.calls, said.others))
+            found.append(
+                Labelled(
+                    session.id,
+                    session.round or "all",
+                    session.recording.source_guid or "unknown",
+                    tuple(_span(item) for item in calls),
+                    session.recording.duration_s,
+                    tuple((item.label, _span(item)) for item in others),
+                )
+            )
     if not found:
         raise InputError("nobody has reviewed a session of this round yet, so there is no truth to score against")
     return found
+
+
+def _span(item: Annotation) -> Span:
+    return Span(item.event.start_s, item.event.duration_s)
 
 
 def _node(name: str, where: str) -> str:

@@ -12,14 +12,14 @@ from podcast.report import Report
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
-    """One file `<session id>.txt` a completed session below the folder `to`, empty where people heard no call."""
+    """One file `<session id>.txt` a completed session below the folder `to`, empty where people marked nothing."""
 
     with Folder(to, "audacity", options) as target:
 
         def put(folder: str, session: Session, review: Review) -> None:
             target.add(folder, f"{session.id}.txt", "".join(lines(review)))
 
-        return target.run(sessions, put)
+        return target.run(sessions, put, every_source=True)
 
 
 def lines(review: Review) -> Iterator[str]:

@@ -16,7 +16,7 @@ from podcast import audio
 from podcast.errors import InputError, Refusal, StorageError
 from podcast.model import Review, Session
 from podcast.report import Report
-from podcast.reviews import COMPLETED, consensus
+from podcast.reviews import COMPLETED, calls_of, consensus
 from podcast.session_spool import SessionSpool
 from podcast.splits import Unit, assign, unit_of
 from podcast.spool import Spool
@@ -50,7 +50,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             for place in [group for group, _ in rows.groups()]:
                 target.add_made(place, FILE, partial(_parquet, rows, place, schema))
 
-        return target.run(given, put, tables)
+        return target.run(given, put, tables, every_source=True)
 
 
 def row(session: Session, review: Review, duration_s: float) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def row(session: Session, review: Review, duration_s: float) -> dict[str, Any]:
         "session_id": session.id,
         "round": session.round,
         "review_state": str(review.state),
-        "calls": len(boxes),
+        "calls": len(calls_of(review.annotations)),
         "boxes": boxes,
         "node": recording.source_guid,
         "start_utc": format_utc(recording.start),
@@ -119,7 +119,7 @@ def _kept(sessions: Iterable[Session | Refusal], spool: SessionSpool) -> tuple[I
         try:
             check_texts(session)
             said = consensus(session)
-            unit = unit_of(session, usable=said.state in COMPLETED, calls=len(said.boxes))
+            unit = unit_of(session, usable=said.state in COMPLETED, calls=len(said.calls))
         except InputError as error:
             others.append(refusal(session, error))
             continue

@@ -1,8 +1,7 @@
-"""DCLDE 2026/2027 killer whale annotations: one CSV, a row a call, a row a session without calls. See docs/formats/dclde.md."""
+"""DCLDE 2026/2027 killer whale annotations: one CSV, a row a call, a row a session without any. See docs/formats/dclde.md."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
@@ -14,6 +13,7 @@ from podcast.model import Annotation, Certainty, Review, Session
 from podcast.report import Report
 from podcast.spool import Spool
 from podcast.times import format_utc
+from podcast.vocabulary import dclde_ecotype, source
 
 COLUMNS = (
     *("Soundfile", "Dataset", "LowFreqHz", "HighFreqHz", "FileBeginSec", "FileEndSec", "UTC", "ClassSpecies"),
@@ -21,11 +21,8 @@ COLUMNS = (
 )
 FILE = "dclde.csv"
 PROVIDER = "OrcaSound"
-SPECIES = {"Call": "KW", "Humpback": "HW"}
-"""ClassSpecies of our labels; any other label is UndBio, a sound of some animal."""
-
-SRKW_CALL = re.compile(r"S\d+")
-"""Call types of the Southern Residents, after Ford's catalogue; no other ecotype is named by a label of this project."""
+BACKGROUND = "AB"
+"""The class of a whole file without an animal's sound; DCLDE has no rows for single sounds of ships and waves."""
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
@@ -38,7 +35,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
         def put(folder: str, session: Session, review: Review) -> None:
             spool.add(folder, session.id, list(rows(session, review, options)))
 
-        return target.run(sessions, put, lambda: target.add_tables(spool, FILE, COLUMNS, ","))
+        return target.run(sessions, put, lambda: target.add_tables(spool, FILE, COLUMNS, ","), every_source=True)
 
 
 def rows(session: Session, review: Review, options: WriteOptions) -> Iterator[tuple[str, ...]]:
@@ -46,21 +43,24 @@ def rows(session: Session, review: Review, options: WriteOptions) -> Iterator[tu
     start = session.recording.start
     if start is None:
         raise InputError("its start is unknown, and DCLDE demands UTC")
-    if not review.annotations:
+    named = [(item, species) for item in review.annotations if (species := _species(item))]
+    if not named:
         length_s = known_length(session, options, "DCLDE demands FileEndSec of a file without calls")
-        yield _row(session, "NA", "NA", 0.0, length_s, format_utc(start), "AB", "0", "NA", "NA", "File")
-    for item in review.annotations:
+        yield _row(session, "NA", "NA", 0.0, length_s, format_utc(start), BACKGROUND, "0", "NA", "NA", "File")
+    for item, species in named:
         utc = format_utc(start + timedelta(milliseconds=round(item.event.start_s * 1000)))
         low, high = ("NA" if hz is None else str(hz) for hz in (item.event.low_hz, item.event.high_hz))
-        yield _row(session, low, high, item.event.start_s, item.event.end_s, utc, *_species(item), "Call")
+        yield _row(session, low, high, item.event.start_s, item.event.end_s, utc, *species, "Call")
 
 
-def _species(item: Annotation) -> tuple[str, str, str, str]:
-    """ClassSpecies, KW, KW_certain, Ecotype."""
-    species = SPECIES.get(item.label, "UndBio")
-    if species != "KW":
-        return species, "0", "NA", "NA"
-    return species, "1", str(int(item.certainty is Certainty.CERTAIN)), "SRKW" if SRKW_CALL.fullmatch(item.call_type) else "NA"
+def _species(item: Annotation) -> tuple[str, str, str, str] | None:
+    """ClassSpecies, KW, KW_certain, Ecotype; None for a sound that DCLDE has no row for."""
+    found = source(item.label)
+    if found is None or found.dclde_class in ("", BACKGROUND):
+        return None
+    if not found.is_orca:
+        return found.dclde_class, "0", "NA", "NA"
+    return found.dclde_class, "1", str(int(item.certainty is Certainty.CERTAIN)), dclde_ecotype(item.label, item.call_type)
 
 
 def _row(

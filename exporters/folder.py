@@ -81,10 +81,12 @@ class Folder:
         tables: Callable[[], None] | None = None,
         *,
         holds: Holds = everything,
+        every_source: bool = False,
     ) -> Report:
         """Let `put` add the files of each review, and `tables` the rest; then bring the folder up to date.
 
-        What the format does not hold by `holds` is kept in the sidecar.
+        Reviews hold calls alone, unless the format tells sources apart and asks for `every_source`. What it does not hold by
+        `holds` is kept in the sidecar.
         """
 
         def noted() -> Iterator[Session | Refusal]:
@@ -93,7 +95,7 @@ class Folder:
                     self._rounds.add(session.round)
                 yield session
 
-        report = Selection(noted(), self._options, holds).run(put, self._add_sidecar)
+        report = Selection(noted(), self._options, holds, every_source=every_source).run(put, self._add_sidecar)
         if tables:
             tables()
         self._bring_up_to_date(report)

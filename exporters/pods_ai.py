@@ -38,7 +38,9 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             samples += len(found)
             spool.add(folder, session.id, found)
 
-        report = target.run(sessions, put, lambda: target.add_tables(spool, FILE, COLUMNS, ","), holds=is_whole)
+        report = target.run(
+            sessions, put, lambda: target.add_tables(spool, FILE, COLUMNS, ","), holds=is_whole, every_source=True
+        )
     if samples:
         report.counts["samples"] = samples
     return report

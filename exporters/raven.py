@@ -15,7 +15,7 @@ from podcast.report import Report
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
-    """One file `<session id>.selections.txt` a completed session below the folder `to`, a header alone for no call."""
+    """One file `<session id>.selections.txt` a completed session below the folder `to`, a header alone for no boxes."""
     heights = Heights(options)
     with Folder(to, "raven", options) as target:
 
@@ -23,7 +23,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             nyquist_hz = heights.nyquist_hz(session, (item.event for item in review.annotations))
             target.add(folder, f"{session.id}.selections.txt", table(review, nyquist_hz).decode())
 
-        report = target.run(sessions, put)
+        report = target.run(sessions, put, every_source=True)
     heights.warn(report)
     return report
 

@@ -26,7 +26,7 @@ CONFIDENCES = {Certainty.CERTAIN: 1.0, Certainty.UNCERTAIN: 0.5}
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:
-    """One file a completed session below the folder `to`; one without a box has a row `nocall` over its whole length.
+    """One file a completed session below the folder `to`; one in which nothing was marked has a row `nocall` over its length.
 
     A session without boxes whose length is unknown is refused.
     """
@@ -37,7 +37,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             rows = list(_rows(session, review, options, heights))
             target.add(folder, f"{session.id}{ENDING}", "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows)))
 
-        report = target.run(sessions, put)
+        report = target.run(sessions, put, every_source=True)
     heights.warn(report)
     return report
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from exporters.base import WriteOptions
@@ -11,8 +13,9 @@ from podcast.errors import InputError, Refusal
 from podcast.heard import HeardEnough
 from podcast.model import Certainty, Review, ReviewState, Session, check_name
 from podcast.report import Report
-from podcast.reviews import COMPLETED, chosen, named
+from podcast.reviews import COMPLETED, chosen, named, others_of
 from podcast.spool import Spool
+from podcast.vocabulary import VOCABULARY_PATH, is_call, source, unknown_labels
 
 SIDECAR = "sidecar.jsonl"
 
@@ -40,13 +43,25 @@ class Selection:
 
     `skipped` and `unreviewed` sessions are counted and left out. So are `unsure` ones, for an empty list would call them a
     true negative; the sidecar keeps all that was said of them.
+
+    A review comes to the format with its calls alone, so that no list of boxes calls a ship an orca; a format that tells sources
+    apart asks for `every_source` of the vocabulary. Boxes of other sounds are counted, and the sidecar has them all.
     """
 
-    def __init__(self, sessions: Iterable[Session | Refusal], options: WriteOptions, holds: Holds = everything) -> None:
+    def __init__(
+        self,
+        sessions: Iterable[Session | Refusal],
+        options: WriteOptions,
+        holds: Holds = everything,
+        *,
+        every_source: bool = False,
+    ) -> None:
         self.report = Report()
-        self.report.counts.update(written=0, no_calls=0, unsure=0, skipped=0, unreviewed=0, refused=0)
+        self.report.counts.update(written=0, no_calls=0, other_sounds=0, unsure=0, skipped=0, unreviewed=0, refused=0)
+        self._labels: Counter[str] = Counter()
         self._enough = None if options.min_heard is None else HeardEnough(options.min_heard)
         self._sessions, self._options, self._holds = sessions, options, holds
+        self._every_source = every_source
 
     def run(self, put: Put, keep: Keep) -> Report:
         """Give everything that is to be written to `put`, each pair of folder and session once, and sidecars to `keep`.
@@ -69,13 +84,26 @@ class Selection:
                 count = sum(1 for _ in unheld.group(folder))
                 if count:
                     self.report.warn(
-                        f"{count} sessions say more than this format holds (uncertain, call types, notes, not sure): "
-                        f"see {f'{folder}/' if folder else ''}{SIDECAR}"
+                        f"{count} sessions say more than this format holds (uncertain, call types, notes, other sounds, not "
+                        f"sure): see {f'{folder}/' if folder else ''}{SIDECAR}"
                     )
                 keep(folder, (f"{json.dumps(row, ensure_ascii=False)}\n" for row in unheld.group(folder)))
         if self._enough:
             self.report.counts["too_little_heard"] = self._enough.left_out
+        self._tell_others()
         return self.report
+
+    def _tell_others(self) -> None:
+        """What was marked beside calls, by label; and which labels nobody knows."""
+        if self._labels:
+            labels = ", ".join(f"{count} {label!r}" for label, count in sorted(self._labels.items()))
+            self.report.warn(f"{sum(self._labels.values())} boxes are other sounds and no calls ({labels}): see {SIDECAR}")
+        if strange := unknown_labels(self._labels):
+            self.report.warn(
+                f"{sum(self._labels[label] for label in strange)} boxes have labels that are not in {VOCABULARY_PATH.name} "
+                f"({', '.join(map(repr, strange))}): they may have meant calls, so a session without another call is unsure. Add "
+                "them to the table, or say what they mean with means= in the round's labeling configuration, and export again"
+            )
 
     def _take(self, session: Session, review: Review, folder: str, put: Put, seen: Spool, unheld: Spool) -> None:
         check_texts(session)
@@ -89,10 +117,15 @@ class Selection:
         if review.state not in COMPLETED:
             self.report.counts[str(review.state)] += 1
         else:
-            self.report.counts[put(folder, session, review) or "written"] += 1
+            wanted = source if self._every_source else is_call
+            held = replace(review, annotations=tuple(item for item in review.annotations if wanted(item.label)))
+            self.report.counts[put(folder, session, held) or "written"] += 1
             self.report.counts["no_calls"] += review.state is ReviewState.NO_CALLS
         if review.state is not ReviewState.SKIPPED and not (_held(review) and self._holds(session, review)):
             unheld.add(folder, session.id, row)
+            others = others_of(review.annotations)
+            self.report.counts["other_sounds"] += len(others)
+            self._labels.update(item.label for item in others)
 
 
 def refusal(session: Session, error: InputError) -> Refusal:
@@ -117,7 +150,7 @@ def is_text(*texts: str) -> bool:
 
 def _held(review: Review) -> bool:
     plain = all(item.certainty is Certainty.CERTAIN and not item.call_type and not item.note for item in review.annotations)
-    return plain and not review.note and review.state in COMPLETED
+    return plain and not review.note and review.state in COMPLETED and not others_of(review.annotations)
 
 
 def _as_dict(session: Session, review: Review) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from podcast.dataset_table import DatasetTable, Row
 from podcast.errors import InputError, PodcastError, Refusal, StorageError
 from podcast.model import Annotation, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.nodes import node_of_location
+from podcast.reviews import state_of
 from podcast.spool import Spool
 from podcast.times import pacific_to_utc
 
@@ -101,7 +102,7 @@ def _session(
         tape = "" if start else first.identifier
     annotator = first.dataset or ANNOTATOR
     boxes = [box for row in rows if (box := _annotation(row, annotator, recording.duration_s, unknown))]
-    state = ReviewState.CALLS if boxes else ReviewState.NO_CALLS
+    state = state_of(boxes)
     if 0 < len(boxes) < len(rows):  # a line of zeros beside boxes: nobody can tell what was meant
         state = ReviewState.UNSURE
     boxes.sort(key=lambda box: box.event.start_s)

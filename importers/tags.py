@@ -16,6 +16,7 @@ from typing import BinaryIO
 from podcast.errors import InputError
 from podcast.model import CALL, Certainty
 from podcast.reading import Table
+from podcast.vocabulary import VOCABULARY_PATH, source
 
 TAGS_PATH = Path(__file__).with_name("tags.tsv")
 COLUMNS = ("tag", "label", "certainty", "call_type", "note")
@@ -58,5 +59,7 @@ def parse_tags(file: BinaryIO, name: str) -> Iterator[tuple[re.Pattern[str], Mea
             raise InputError(f"{line.where}: {line.problem}")
         if cells["certainty"] not in list(Certainty):
             raise InputError(f"{line.where}, certainty: expected {' or '.join(Certainty)}, not {cells['certainty']!r}")
+        if source(cells["label"]) is None:
+            raise InputError(f"{line.where}, label: expected a name of {VOCABULARY_PATH.name}, not {cells['label']!r}")
         pattern = re.escape(cells["tag"].lower()).replace(r"s\#", r"s(\d{1,3})")
         yield re.compile(pattern), Meaning(cells["label"], Certainty(cells["certainty"]), cells["call_type"], cells["note"])

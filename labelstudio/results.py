@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, TypeGuard
 
 from labelstudio.labels import LabelConfig
 from podcast.errors import InputError
-from podcast.model import EDGE_S, Certainty, Detection, ModelRun, SoundEvent
+from podcast.model import CALL, EDGE_S, Certainty, Detection, ModelRun, SoundEvent
+from podcast.vocabulary import SOMETHING_ELSE, is_call, source
 
 Say = Callable[[str], None]
 """Takes a sentence about something that was left out."""
@@ -30,6 +31,7 @@ class Kind(Enum):
 
     BOX = auto()
     ANSWER = auto()
+    SOURCE = auto()
     CALL_TYPE = auto()
     NOTE = auto()
     SESSION_NOTE = auto()
@@ -86,6 +88,9 @@ def classify(item: Any, config: LabelConfig, duration_s: float | None = None) ->
         raise InputError(f"value is {_shown(value)}, expected an object")
     if name == config.regions:
         return _box(identity, item, value, config, duration_s)
+    if name in config.choices:
+        chosen = _chosen(value)
+        return Item(Kind.SOURCE, identity, config.choices[name].get(chosen, chosen), on_box=True)
     answers = {config.review: Kind.ANSWER, config.call_type: Kind.CALL_TYPE, config.note: Kind.NOTE, config.heard: Kind.HEARD}
     meaning = answers.get(name, Kind.SESSION_NOTE)
     text = _chosen(value) if kind == "choices" else _written(value)
@@ -124,6 +129,7 @@ def read_prediction(prediction: Any, config: LabelConfig, say: Say) -> Predictio
         say(f"{name}: model_version is {_shown(version)}, expected text")
         version = UNKNOWN_VERSION if version in (None, "") else _shown(version)
     run, boxes = ModelRun.parse(version), []
+    sources: dict[str, list[str]] = {}
     result = prediction.get("result")
     if not isinstance(result, list):
         say(f"{name}: result is {_shown(result)}, expected a list")
@@ -132,16 +138,30 @@ def read_prediction(prediction: Any, config: LabelConfig, say: Say) -> Predictio
         place = f"{name} ({version}), {_place(number, raw)}"
         try:
             item = classify(raw, config)
+            if item.kind is Kind.SOURCE:
+                sources.setdefault(item.id, []).append(item.text)
+                continue
             if item.event is None:
                 raise InputError("is no box")
         except InputError as error:
             say(f"{place}: {error}; it is not kept")
             continue
         boxes.append((item.id, Detection(item.event, item.label, _confidence(raw.get("score"), place, say), run)))
-    found = Prediction(prediction.get("id"), run, tuple(boxes))
+    told = [(name, replace(box, label=label_of(box.label, sources.get(name, ()), say))) for name, box in boxes]
+    found = Prediction(prediction.get("id"), run, tuple(told))
     if len(found.ids) < len(boxes):
         say(f"{name} ({version}): several boxes have one id, so what became of them cannot be told")
     return found
+
+
+def label_of(label: str, chosen: Iterable[str], say: Say) -> str:
+    """The label of a box: what was chosen says which orca it was, or which other sound, and never turns one into the other."""
+    for name in chosen:
+        if label in (CALL, SOMETHING_ELSE) and source(name) and is_call(name) is is_call(label):
+            label = name
+        else:
+            say(f"{name!r}, chosen for a box that is {label!r}, is not kept")
+    return label
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -8,10 +8,11 @@ from typing import Any
 from labelstudio import sightings
 from labelstudio.heard import read_heard
 from labelstudio.labels import LabelConfig
-from labelstudio.results import Item, Kind, Prediction, Say, is_number, read_prediction, read_result
+from labelstudio.results import Item, Kind, Prediction, Say, is_number, label_of, read_prediction, read_result
 from labelstudio.tasks import ORIGINS
 from podcast.errors import InputError
 from podcast.model import Annotation, Detection, Outcome, Recording, Review, ReviewState, Session
+from podcast.reviews import state_of
 from podcast.times import parse_utc
 
 OUTCOMES = {origin: outcome for outcome, origin in ORIGINS.items()}
@@ -85,11 +86,14 @@ def from_annotation(
     ids = {item.id for item in items if item.kind is Kind.BOX}
     origins = _origins(annotation, ids, predictions, config, say)
     texts = _texts(items)
-    annotations = tuple(_annotation(item, origins.get(item.id, ()), texts, author) for item in items if item.kind is Kind.BOX)
+    labels = {item.id: label_of(item.label, _sources(items, item.id), say) for item in items if item.kind is Kind.BOX}
+    annotations = tuple(
+        _annotation(item, labels[item.id], origins.get(item.id, ()), texts, author) for item in items if item.kind is Kind.BOX
+    )
     rejected = (found for identity, found in origins.items() if identity not in ids and len(found) == 1)
     return Review(
         annotator=author,
-        state=_state(cancelled, bool(annotations), items, config, say),
+        state=_state(cancelled, state_of(annotations), items, config, say),
         annotations=tuple(sorted(annotations, key=lambda item: item.event)),
         rejected=tuple(sorted(detection for (detection,) in rejected)),
         submitted=parse_utc(_time(annotation)),
@@ -152,23 +156,30 @@ def _texts(items: Iterable[Item]) -> dict[tuple[str, Kind], str]:
     return texts
 
 
-def _state(cancelled: bool, boxes: bool, items: Sequence[Item], config: LabelConfig, say: Say) -> ReviewState:
-    """What a submission says. It is `unsure` where nobody can tell what was meant: boxes beside "No calls", or two answers,
-    contradict each other; and without a box, an answer under a control that is not known may have said "not sure"."""
+def _sources(items: Iterable[Item], identity: str) -> list[str]:
+    return [item.text for item in items if item.kind is Kind.SOURCE and item.id == identity]
+
+
+def _state(cancelled: bool, boxes: ReviewState, items: Sequence[Item], config: LabelConfig, say: Say) -> ReviewState:
+    """What a submission says, of which `boxes` is what its boxes say. It is `unsure` where nobody can tell what was meant: calls
+    beside "No calls", or two answers, contradict each other; and without a call, an answer under a control that is not known may
+    have said "not sure"."""
     answers = {item.text for item in items if item.kind is Kind.ANSWER}
     foreign = any(item.kind is Kind.OTHER for item in items)
     if cancelled:
         return ReviewState.SKIPPED
     if not answers:
-        return ReviewState.CALLS if boxes else ReviewState.UNSURE if foreign else ReviewState.NO_CALLS
+        return ReviewState.UNSURE if foreign and boxes is ReviewState.NO_CALLS else boxes
     if len(answers) > 1:
         say(f"two answers, {' and '.join(map(repr, sorted(answers)))}, so it counts as unsure")
         return ReviewState.UNSURE
     state = config.answers.get(answers.pop(), ReviewState.UNSURE)
-    return ReviewState.UNSURE if boxes and state is ReviewState.NO_CALLS else state
+    return ReviewState.UNSURE if state is ReviewState.NO_CALLS and boxes is not ReviewState.NO_CALLS else state
 
 
-def _annotation(item: Item, origins: Sequence[Detection], texts: Mapping[tuple[str, Kind], str], author: str) -> Annotation:
+def _annotation(
+    item: Item, label: str, origins: Sequence[Detection], texts: Mapping[tuple[str, Kind], str], author: str
+) -> Annotation:
     assert item.event is not None
     times = (item.event.start_s, item.event.end_s)
     same = [origin for origin in origins if (origin.event.start_s, origin.event.end_s) == times]
@@ -180,7 +191,7 @@ def _annotation(item: Item, origins: Sequence[Detection], texts: Mapping[tuple[s
         outcome, origin = OUTCOMES.get(item.origin, Outcome.ADDED), None
     return Annotation(
         event=item.event,
-        label=item.label,
+        label=label,
         certainty=item.certainty,
         annotator=author,
         outcome=outcome,

@@ -90,7 +90,9 @@ def to_prediction(session: Session, run: ModelRun, config: LabelConfig) -> Json:
     return {
         "model_version": str(run),
         "score": max((detection.confidence for detection in detections), default=0.0),
-        "result": [_detection_region(session, number, detection, config) for number, detection in enumerate(detections)],
+        "result": [
+            item for number, detection in enumerate(detections) for item in _detection_items(session, number, detection, config)
+        ],
     }
 
 
@@ -113,12 +115,12 @@ def to_annotation(session: Session, review: Review, config: LabelConfig) -> Json
             region["score"] = origin.confidence
         results.append(region)
         for name, kind, key, text in (
+            *((name, "choices", "choices", choice) for name, choice in _choices(annotation.label, config)),
             (config.call_type, "choices", "choices", annotation.call_type),
             (config.note, "textarea", "text", annotation.note),
         ):
             if text:
-                value = {**{field: region["value"][field] for field in ("start", "end", "channel")}, key: [text]}
-                results.append({**region, "from_name": name, "type": kind, "value": value})
+                results.append(_of_box(region, name, kind, key, text))
     for name, kind, key, text in (
         (config.review, "choices", "choices", config.answer_value(review.state) or ""),
         (config.session_note, "textarea", "text", review.note),
@@ -138,11 +140,24 @@ def _detections(session: Session, run: ModelRun) -> list[Detection]:
     return sorted(detection for detection in session.detections if detection.model_run == run)
 
 
-def _detection_region(session: Session, number: int, detection: Detection, config: LabelConfig) -> Json:
+def _detection_items(session: Session, number: int, detection: Detection, config: LabelConfig) -> list[Json]:
     label = config.label_value(detection.label, Certainty.CERTAIN)
     identity = _region_id(session.id, detection.model_run, number)
     region = _region(identity, detection.event, label, session.recording.duration_s, config)
-    return {**region, "score": detection.confidence}
+    region["score"] = detection.confidence
+    chosen = _choices(detection.label, config)
+    return [region, *(_of_box(region, name, "choices", "choices", choice) for name, choice in chosen)]
+
+
+def _choices(label: str, config: LabelConfig) -> list[tuple[str, str]]:
+    """The control and the choice that say which source a box is of, where its label on the page does not."""
+    return [choice] if (choice := config.choice_of(label)) else []
+
+
+def _of_box(region: Json, name: str, kind: str, key: str, text: str) -> Json:
+    """What a control says of a box."""
+    value = {**{field: region["value"][field] for field in ("start", "end", "channel")}, key: [text]}
+    return {**region, "from_name": name, "type": kind, "value": value}
 
 
 def _region(identity: str, event: SoundEvent, label: str, duration_s: float | None, config: LabelConfig) -> Json:

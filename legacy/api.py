@@ -24,7 +24,7 @@ from podcast.errors import InputError, NotFoundError, PodcastError, ServiceError
 from podcast.model import CALL, EDGE_S, Annotation, Certainty, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.reading import parse_json
 from podcast.redact import redact
-from podcast.reviews import latest
+from podcast.reviews import calls_of, latest
 
 MAX_REQUEST_BYTES = 2**20
 
@@ -133,7 +133,7 @@ def _predicted(session: Session) -> list[dict[str, float]]:
 
 
 def _submitted(review: Review) -> list[dict[str, float]]:
-    return [{"start_s": item.event.start_s, "duration_s": item.event.duration_s} for item in review.annotations]
+    return [{"start_s": item.event.start_s, "duration_s": item.event.duration_s} for item in calls_of(review.annotations)]
 
 
 def _audio_address(round_name: str, session_id: str) -> str:

@@ -1,8 +1,8 @@
 """What people said of a session: the one policy that exports, releases, training and evaluation ask.
 
 A skip and the answer "not looked at" say nothing, so they count only where nobody said anything. A review that contradicts itself
-(calls without a box, boxes without calls) is unsure: nobody can tell what was meant. The rules of a consensus, in words:
-docs/releases.md.
+(calls without a box, boxes without calls) is unsure: nobody can tell what was meant. Only an orca's sound is a call: a session in
+which people marked other sounds alone has no calls. The rules of a consensus, in words: docs/releases.md.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from itertools import combinations
 from statistics import median
 
 from podcast.errors import InputError, Refusal
-from podcast.model import Annotation, Certainty, Review, ReviewState, Session
+from podcast.model import CALL, Annotation, Certainty, Review, ReviewState, Session
 from podcast.overlap import overlap
+from podcast.vocabulary import SOMETHING_ELSE, is_call, unknown_labels
 
 DEFAULT_OVERLAP = 0.5
 COMPLETED = (ReviewState.CALLS, ReviewState.NO_CALLS)
@@ -52,10 +53,38 @@ class Consensus:
         """The boxes without their votes."""
         return tuple(box.annotation for box in self.boxes)
 
+    @property
+    def calls(self) -> tuple[VotedBox, ...]:
+        """The boxes of orcas."""
+        return tuple(box for box in self.boxes if is_call(box.annotation.label))
+
+    @property
+    def others(self) -> tuple[VotedBox, ...]:
+        """The boxes of other sounds."""
+        return tuple(box for box in self.boxes if not is_call(box.annotation.label))
+
+
+def calls_of(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    """The boxes of orcas."""
+    return tuple(item for item in annotations if is_call(item.label))
+
+
+def others_of(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    """The boxes of other sounds."""
+    return tuple(item for item in annotations if not is_call(item.label))
+
+
+def state_of(annotations: Iterable[Annotation]) -> ReviewState:
+    """What boxes say by themselves. One with a label that nobody knows may be a call, so without a call it is `unsure`."""
+    labels = [item.label for item in annotations]
+    if any(map(is_call, labels)):
+        return ReviewState.CALLS
+    return ReviewState.UNSURE if unknown_labels(labels) else ReviewState.NO_CALLS
+
 
 def settled(review: Review) -> Review:
     """The review, as unsure if its state and its boxes contradict each other."""
-    if review.state in COMPLETED and (review.state is ReviewState.CALLS) != bool(review.annotations):
+    if review.state in COMPLETED and review.state is not state_of(review.annotations):
         return replace(review, state=ReviewState.UNSURE)
     return review
 
@@ -126,7 +155,8 @@ def counted(session: Session) -> tuple[Review, ...]:
 
 
 def consensus(session: Session, threshold: float = DEFAULT_OVERLAP) -> Consensus:
-    """State and boxes of a session; boxes of different annotators that overlap by `threshold` or more are one.
+    """State and boxes of a session; boxes of different annotators that overlap by `threshold` or more are one, but never a call
+    and another sound.
 
     One reviewer's word is taken as it is. Of several, all must say "no calls" for `no_calls`; more than half must say "calls",
     and agree on a box, for `calls`; all else is `unsure`. No box is dropped: one that half of the reviewers or fewer drew is
@@ -139,11 +169,12 @@ def consensus(session: Session, threshold: float = DEFAULT_OVERLAP) -> Consensus
     if len(reviews) == 1:
         boxes = tuple(VotedBox(annotation, names) for annotation in sorted(reviews[0].annotations, key=_order))
         return Consensus(reviews[0].state, boxes, names)
-    clusters = _clusters([annotation for review in reviews for annotation in _own(review)], threshold)
+    own = [annotation for review in reviews for annotation in _own(review)]
+    clusters = [cluster for kind in (calls_of(own), others_of(own)) for cluster in _clusters(kind, threshold)]
     boxes = tuple(sorted((_voted(cluster, len(reviews)) for cluster in clusters), key=lambda box: _order(box.annotation)))
-    agreed = any(2 * len(box.voters) > len(reviews) for box in boxes)
+    agreed = any(2 * len(box.voters) > len(reviews) for box in boxes if is_call(box.annotation.label))
     states = Counter(review.state for review in reviews)
-    if states[ReviewState.NO_CALLS] == len(reviews) and not boxes:
+    if states[ReviewState.NO_CALLS] == len(reviews):
         state = ReviewState.NO_CALLS
     elif 2 * states[ReviewState.CALLS] > len(reviews) and agreed:
         state = ReviewState.CALLS
@@ -157,7 +188,7 @@ def _own(review: Review) -> Iterable[Annotation]:
     return (replace(annotation, annotator=review.annotator) for annotation in review.annotations)
 
 
-def _clusters(annotations: list[Annotation], threshold: float) -> list[list[Annotation]]:
+def _clusters(annotations: Iterable[Annotation], threshold: float) -> list[list[Annotation]]:
     """Boxes that are one: every two of a cluster overlap by `threshold`, no two are of one annotator.
 
     Pairs join in the order of their overlap, so the order of annotators does not matter.
@@ -197,11 +228,18 @@ def _voted(cluster: list[Annotation], reviewers: int) -> VotedBox:
     certainty = Certainty.CERTAIN if 2 * certain > len(cluster) and 2 * len(cluster) > reviewers else Certainty.UNCERTAIN
     box = replace(
         nearest,
-        label=_most((item.label for item in cluster), nearest.label),
+        label=_label([item.label for item in cluster]),
         call_type=_most((item.call_type for item in cluster if item.call_type), nearest.call_type),
         certainty=certainty,
     )
     return VotedBox(box, tuple(sorted(item.annotator for item in cluster)))
+
+
+def _label(labels: list[str]) -> str:
+    """The label that most gave of those who said which orca, or which other sound; where no one label leads, nobody said it."""
+    unsaid = CALL if is_call(labels[0]) else SOMETHING_ELSE
+    (first, count), *others = [*Counter(label for label in labels if label != unsaid).most_common(2), (unsaid, 0)][:2]
+    return unsaid if others and others[0][1] == count else first
 
 
 def _most(words: Iterable[str], own: str) -> str:

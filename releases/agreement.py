@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from podcast.model import Review, Session
 from podcast.overlap import match
-from podcast.reviews import COMPLETED, by_annotator
+from podcast.reviews import COMPLETED, by_annotator, calls_of
 
 OVERLAPS = (0.3, 0.5, 0.7)
 DRAWS = 1000
@@ -76,7 +76,7 @@ class Agreement:
         scores = []
         for one, other in combinations(range(len(reviews)), 2):
             first, second = reviews[one], reviews[other]
-            ones, others = [[item.event for item in review.annotations] for review in (first, second)]
+            ones, others = [[item.event for item in calls_of(review.annotations)] for review in (first, second)]
             hits = [len(match(ones, others, threshold)) for threshold in OVERLAPS]
             scores.append(2 * hits[1] / (len(ones) + len(others)) if ones or others else 1.0)
             table = np.bincount(2 * seconds[one] + seconds[other], minlength=4)
@@ -106,9 +106,9 @@ class Agreement:
 
 
 def seconds_with_calls(review: Review, duration_s: float | None) -> npt.NDArray[np.int64]:
-    """1 for each second [k, k+1) of the session that a box touches, else 0; length ceil(duration), 0 if it is unknown."""
+    """1 for each second [k, k+1) of the session that a call touches, else 0; length ceil(duration), 0 if it is unknown."""
     seconds = np.zeros(int(np.ceil(duration_s or 0)), np.int64)
-    for item in review.annotations:
+    for item in calls_of(review.annotations):
         seconds[int(item.event.start_s) : int(np.ceil(item.event.end_s))] = 1
     return seconds
 

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 
 from podcast.model import Annotation, Detection, ModelRun, Outcome, Review, Session, SoundEvent
 from podcast.overlap import match
-from podcast.reviews import by_annotator
+from podcast.reviews import by_annotator, calls_of
+from podcast.vocabulary import is_call
 
 
 @dataclass(slots=True)
 class Anchoring:
     """Counts of one annotator with one model version.
 
-    `shown` = `accepted` + `moved` + `deleted` boxes of the model. `boxes` are all that the annotator submitted, `added` those
-    that came from no prediction; `found` and `added_found` are how many of these a prediction of the model overlaps enough.
+    `shown` = `accepted` + `moved` + `deleted` boxes of the model; one that was said to be no orca counts as deleted. `boxes` are
+    all calls that the annotator submitted, `added` those that came from no prediction; `found` and `added_found` are how many of
+    these a call of the model overlaps enough.
     """
 
     annotator: str
@@ -62,15 +64,19 @@ class AnchoringAudit:
         row.reviews += 1
         for item in review.annotations:
             if item.detection and item.detection.model_run == run:
-                row.accepted += item.outcome is Outcome.ACCEPTED
-                row.moved += item.outcome is Outcome.MOVED
+                denied = is_call(item.detection.label) and not is_call(item.label)
+                row.accepted += item.outcome is Outcome.ACCEPTED and not denied
+                row.moved += item.outcome is Outcome.MOVED and not denied
+                row.deleted += denied
         row.deleted += sum(detection.model_run == run for detection in review.rejected)
-        events = {item.event for item in _detections(session, review) if item.model_run == run}
+        shown = [item for item in _detections(session, review) if item.model_run == run]
+        events = {item.event for item in shown if is_call(item.label)}
         predicted = sorted(events, key=lambda event: (event.start_s, event.end_s))
-        added = [item for item in review.annotations if item.outcome is Outcome.ADDED]
-        row.boxes += len(review.annotations)
+        calls = calls_of(review.annotations)
+        added = [item for item in calls if item.outcome is Outcome.ADDED]
+        row.boxes += len(calls)
         row.added += len(added)
-        row.found += len(match(_events(review.annotations), predicted, self._threshold))
+        row.found += len(match(_events(calls), predicted, self._threshold))
         row.added_found += len(match(_events(added), predicted, self._threshold))
 
 

@@ -84,7 +84,7 @@ def build(
     if storage.exists(storage.join(folder, CHECKSUMS)):
         raise InputError(f"{folder} is a finished release, and releases never change: choose another --name")
     report = Report()
-    report.counts.update(sessions=0, boxes=0, refused=0, **dict.fromkeys((*SPLITS, "left_out"), 0))
+    report.counts.update(sessions=0, boxes=0, other_sounds=0, refused=0, **dict.fromkeys((*SPLITS, "left_out"), 0))
     storage.tidy(folder)
     enough = None if options.min_heard is None else HeardEnough(options.min_heard)
     with SessionSpool() as spool, Spool() as digests:
@@ -119,7 +119,7 @@ def _plan(found: Iterator[Record], options: ReleaseOptions) -> tuple[list[Unit],
         if options.with_audio and record.state in AUDIO_STATES:
             record = with_digest(record, options.audio, options.open_audio)
         usable = record.state in COMPLETED
-        units[record.session.id] = unit_of(record.session, usable=usable, calls=len(record.consensus.boxes))
+        units[record.session.id] = unit_of(record.session, usable=usable, calls=len(record.consensus.calls))
         annotators.update(review.annotator for review in record.session.reviews)
     if not units:
         raise InputError("there is no session to be released")
@@ -161,6 +161,7 @@ class _Release:
             splits = {split: self._table(stack, f"{split}.tsv", dataset_table.COLUMNS) for split in SPLITS}
             sessions = self._table(stack, "sessions.csv", tables.SESSIONS)
             annotations = self._table(stack, "annotations.csv", tables.ANNOTATIONS)
+            sounds = self._table(stack, "sounds.csv", tables.SOUNDS)
             reviews = self._table(stack, "reviews.csv", tables.REVIEWS)
             boxes = self._table(stack, "review_boxes.csv", tables.REVIEW_BOXES)
             for record in self._with_audio(found):
@@ -169,6 +170,7 @@ class _Release:
                     splits[split](dataset_tsv.rows(record.session, tables.released_review(record), self._options.name))
                 sessions([tables.session_row(record, split, audio=self._options.with_audio)])
                 annotations(tables.annotation_rows(record, split, self._names))
+                sounds(tables.sound_rows(record, split, self._names))
                 reviews(tables.review_rows(record, self._names))
                 boxes(tables.review_box_rows(record, self._names))
                 self._count(record, split)
@@ -195,7 +197,8 @@ class _Release:
         self._report.counts["sessions"] += 1
         self._report.counts[str(record.state)] += 1
         self._report.counts[split if split in SPLITS else "left_out"] += 1
-        self._report.counts["boxes"] += len(record.consensus.boxes)
+        self._report.counts["boxes"] += len(record.consensus.calls)
+        self._report.counts["other_sounds"] += len(record.consensus.others)
         self._summary.add(record, split)
         self._agreement.add(record.session)
         self._anchoring.add(record.session)

@@ -12,6 +12,7 @@ from podcast.model import ReviewState
 from podcast.nodes import find_node
 from podcast.splits import LEFT_OUT, SPLITS
 from podcast.times import format_utc
+from podcast.vocabulary import Kind, source
 from releases.agreement import Measure
 from releases.anchoring import Anchoring
 from releases.records import Pseudonyms
@@ -52,6 +53,7 @@ def card(
         f"# {plain(words.name)}\n\n{description(summary)}",
         _files(words),
         _numbers(summary),
+        _sounds(summary),
         _rounds(words, summary),
         _labelling(words, summary),
         _heard(words, summary.heard),
@@ -82,11 +84,11 @@ def _files(words: CardWords) -> str:
     return (
         "## Files\n\n"
         f"- {audio}\n"
-        "- `train.tsv`, `dev.tsv`, `test.tsv`: the Pod.Cast columns, one row a box; a session without calls is one row with "
+        "- `train.tsv`, `dev.tsv`, `test.tsv`: the Pod.Cast columns, one row a call; a session without calls is one row with "
         "`0.0 0.0`. `date` and time are Pacific local time of the session's own start (a tape's name where no time is known)\n"
-        "- `sessions.csv`: one row a session, every state; `annotations.csv`: one row a released box, with votes, certainty, "
-        "call type and UTC; `reviews.csv`: one row a submission; `review_boxes.csv`: every prediction and every submitted or "
-        "deleted box behind them\n"
+        "- `sessions.csv`: one row a session, every state; `annotations.csv`: one row a released call, with votes, certainty, "
+        "call type and UTC; `sounds.csv`: one row a sound that people marked and that was no orca; `reviews.csv`: one row a "
+        "submission; `review_boxes.csv`: every prediction and every submitted or deleted box behind them\n"
         "- `agreement.csv`, `anchoring.csv`, `map.png`, `nodes.png`, `hours.png`, `CHANGELOG`, `SHA256SUMS` (check with "
         "`sha256sum -c SHA256SUMS`)\n"
         "- `croissant.json`: every table and its columns for machines; `CITATION.cff`: how to cite this release\n\n"
@@ -112,8 +114,8 @@ def _numbers(summary: Summary) -> str:
     types = [[name or "(none given)", count] for name, count in sorted(summary.call_types.items())]
     return "\n\n".join(
         [
-            "## Numbers\n\nSessions by split and state, and boxes in `calls` sessions:",
-            _table(["split", *map(str, states), "boxes"], rows),
+            "## Numbers\n\nSessions by split and state, and calls in `calls` sessions:",
+            _table(["split", *map(str, states), "calls"], rows),
             "Only `calls` and `no_calls` are in the three tables. `unsure`, `skipped` and `unreviewed` sessions are in "
             "`sessions.csv` alone: **they are not negatives**."
             + (
@@ -125,6 +127,23 @@ def _numbers(summary: Summary) -> str:
             "![Map of the hydrophones](map.png)\n\n![Calls per hydrophone](nodes.png)\n\n![Calls by hour of day](hours.png)",
             _table(["call type", "boxes"], types),
         ]
+    )
+
+
+def _sounds(summary: Summary) -> str:
+    """What was heard beside orcas; nothing where nobody marked anything."""
+    if not summary.sounds:
+        return ""
+    rows = []
+    for label in sorted({label for _, label in summary.sounds}):
+        kind = found.kind if (found := source(label)) else Kind.UNKNOWN
+        rows.append([label, kind, *(summary.sounds[split, label] for split in SPLITS), f"{summary.sound_ms[label] / 1000:.0f}"])
+    return (
+        "## Other sounds\n\nWhat people marked that was no orca, by what made it: the rows of `sounds.csv`. They are negatives "
+        "with a name: a model that boxes them takes a ship or a humpback for an orca. Where `over_call` is yes an orca calls at "
+        "the same time. Not every such sound was marked.\n\n"
+        + _table(["source", "kind", *SPLITS, "seconds"], rows)
+        + "\n\n![Other sounds by source](sounds.png)"
     )
 
 

@@ -21,7 +21,22 @@ NUMBERS = (
 )
 TRUTHS = ("ground_truth", "audio_loaded", "faster_than_sound")
 COUNTS = (
-    *("reviewers", "boxes", "votes", "review", "sessions", "reviews", "shown", "accepted", "moved", "deleted", "found", "added"),
+    *(
+        "reviewers",
+        "boxes",
+        "votes",
+        "aphia_id",
+        "itis_tsn",
+        "review",
+        "sessions",
+        "reviews",
+        "shown",
+        "accepted",
+        "moved",
+        "deleted",
+        "found",
+        "added",
+    ),
     "added_found",
 )
 TYPES = (

@@ -15,10 +15,11 @@ from podcast.model import EDGE_S, Certainty, Recording, Review, ReviewState, Ses
 from podcast.reviews import COMPLETED
 from podcast.splits import LEFT_OUT, SPLITS, Unit, check, unit_of
 from podcast.times import PACIFIC, parse_utc
+from podcast.vocabulary import Kind, is_call
 from releases import tables
 from releases.findings import Finding, Labels, Table, number_in, open_table
 
-OWN = ("sessions.csv", "annotations.csv", "reviews.csv", "review_boxes.csv", "agreement.csv", "anchoring.csv")
+OWN = ("sessions.csv", "annotations.csv", "sounds.csv", "reviews.csv", "review_boxes.csv", "agreement.csv", "anchoring.csv")
 CHECKSUMS = "SHA256SUMS"
 
 
@@ -50,9 +51,13 @@ def lint(folder: str, labels: Labels, gap_s: float) -> Iterator[Finding]:
     with open_table(folder, "annotations.csv", ",") as table:
         if _has_columns(table, tables.ANNOTATIONS):
             for number, cells in table.lines:
-                _annotation(table, number, cells, sessions, drawn)
+                if not is_call(cells["label"]):
+                    table.broken(number, "source", f"{cells['label']!r} is no orca; sounds.csv is for other sounds")
+                if times := _box(table, number, cells, sessions):
+                    drawn[cells["session_id"]].append(times)
         yield from table.findings
     yield from _reviews(folder, sessions)
+    yield from _sounds(folder, sessions)
     for stem, split in sorted(labels.split_of.items()):
         boxes = [box for box in labels.boxes.get(f"{stem}.wav", []) if box != (0.0, 0.0)]
         if sorted(boxes) != sorted(drawn[stem]):
@@ -97,17 +102,32 @@ def _session(
     units.append(unit_of(Session(name, recording, cells["absolute_time"]), usable=True, calls=0))
 
 
-def _annotation(
-    table: Table,
-    number: int,
-    cells: Mapping[str, str],
-    sessions: Mapping[str, _Row],
-    drawn: defaultdict[str, list[tuple[float, float]]],
-) -> None:
+def _sounds(folder: str, sessions: Mapping[str, _Row]) -> Iterator[Finding]:
+    """Every breach in sounds.csv, which releases of before do not have."""
+    if not storage.exists(storage.join(folder, "sounds.csv")):
+        return
+    with open_table(folder, "sounds.csv", ",") as table:
+        if _has_columns(table, tables.SOUNDS):
+            for number, cells in table.lines:
+                if is_call(cells["source"]):
+                    table.broken(number, "source", f"{cells['source']!r} is an orca; annotations.csv is for calls")
+                if cells["kind"] not in set(Kind):
+                    table.broken(number, "kind", f"{cells['kind']!r}: expected one of {[str(kind) for kind in Kind]}")
+                if cells["over_call"] not in ("yes", "no"):
+                    table.broken(number, "over-call", f"{cells['over_call']!r}: expected yes or no")
+                session = sessions.get(cells["session_id"])
+                if session and cells["split"] != (session.split if session.state in COMPLETED else ""):
+                    table.broken(number, "split", f"{cells['split']!r}, but sessions.csv says {session.split!r}, {session.state}")
+                _box(table, number, cells, sessions)
+        yield from table.findings
+
+
+def _box(table: Table, number: int, cells: Mapping[str, str], sessions: Mapping[str, _Row]) -> tuple[float, float] | None:
+    """Start and duration of a released box in seconds, its row checked; None where they cannot be read."""
     session = sessions.get(cells["session_id"])
     if session is None:
         table.broken(number, "known-session", f"session {cells['session_id']} is not in sessions.csv")
-        return
+        return None
     if cells["review_state"] != session.state:
         table.broken(number, "state", f"{cells['review_state']!r}, but sessions.csv says {session.state!r}")
     if cells["certainty"] not in set(Certainty):
@@ -118,14 +138,14 @@ def _annotation(
     start_s, end_s = number_in(cells["start_time_s"]), number_in(cells["end_time_s"])
     if start_s is None or end_s is None or not 0 <= start_s < end_s:
         table.broken(number, "positive", f"{cells['start_time_s']!r} to {cells['end_time_s']!r}: expected 0 <= start < end")
-        return
+        return None
     if session.duration_s is not None and end_s > session.duration_s + EDGE_S:
         table.broken(number, "within-audio", f"ends at {end_s} s, the session at {session.duration_s} s")
     for column, offset_s in (("start_utc", start_s), ("end_utc", end_s)):
         if cells[column] != tables.moment(session.start, offset_s):
             expected = tables.moment(session.start, offset_s) or "nothing, for the session's start is unknown"
             table.broken(number, "utc", f"{column} is {cells[column]!r}, expected {expected}")
-    drawn[cells["session_id"]].append((round(start_s, 3), round(end_s - start_s, 3)))
+    return round(start_s, 3), round(end_s - start_s, 3)
 
 
 def _reviews(folder: str, sessions: Mapping[str, _Row]) -> Iterator[Finding]:

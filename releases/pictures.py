@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from podcast.model import Certainty
 from podcast.nodes import Node, find_node
+from podcast.splits import SPLITS
+from podcast.vocabulary import source
 from releases.summary import Summary
 
 CERTAIN, UNCERTAIN, HOURS = "#0b7285", "#e67700", "#868e96"
@@ -25,6 +27,8 @@ def pictures(summary: Summary) -> Iterator[tuple[str, bytes]]:
     """File name and content of every picture."""
     with rc_context({"text.parse_math": False}):  # a dollar sign in a name is a dollar sign
         made = [("map.png", _map(summary)), ("nodes.png", _nodes(summary)), ("hours.png", _hours(summary))]
+        if summary.sounds:
+            made.append(("sounds.png", _sounds(summary)))
     yield from made
 
 
@@ -89,6 +93,24 @@ def _hours(summary: Summary) -> bytes:
     upper.set(ylabel="calls", title="Calls and reviewed time by hour of day")
     lower.bar(range(24), [summary.hour_seconds[hour] / 3600 for hour in range(24)], color=HOURS)
     lower.set(ylabel="hours", xlabel="hour of day, Pacific local time", xticks=range(0, 24, 2))
+    return _png(figure)
+
+
+def _sounds(summary: Summary) -> bytes:
+    """Boxes that are no calls, by source and split: the darker, the more they are kept for tests."""
+    names = sorted(
+        {label for _, label in summary.sounds}, key=lambda label: sum(summary.sounds[split, label] for split in SPLITS)
+    )
+    figure = Figure(figsize=(7, 1.6 + 0.35 * len(names)), layout="constrained")
+    axes = figure.add_subplot(xlabel="boxes", title="Other sounds, by source")
+    left = [0] * len(names)
+    for split, alpha in zip(SPLITS, (0.4, 0.7, 1.0), strict=True):
+        counts = [summary.sounds[split, label] for label in names]
+        colours = [(found.colour if (found := source(label)) else HOURS, alpha) for label in names]
+        axes.barh(range(len(names)), counts, left=left, color=colours, label=split)
+        left = [sum(pair) for pair in zip(left, counts, strict=True)]
+    axes.set_yticks(range(len(names)), [name[:NAME_LETTERS] for name in names])
+    figure.legend(fontsize=7, loc="outside lower left", ncols=len(SPLITS))
     return _png(figure)
 
 

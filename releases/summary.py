@@ -17,8 +17,8 @@ from releases.records import Record
 class Summary:
     """Counts of sessions, seconds and boxes.
 
-    `sessions` and `seconds` are keyed by (split, state), the others by node, Pacific hour of day, or word. Boxes are counted of
-    sessions in train, dev and test alone.
+    `sessions` and `seconds` are keyed by (split, state), `sounds` (boxes that are no calls) by (split, label), the others by
+    node, Pacific hour of day, or word. Boxes are counted of sessions in train, dev and test alone.
     """
 
     sessions: Counter[tuple[str, ReviewState]] = field(default_factory=Counter)
@@ -30,6 +30,8 @@ class Summary:
     hour_calls: Counter[int] = field(default_factory=Counter)
     split_calls: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
+    sounds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sound_ms: Counter[str] = field(default_factory=Counter)
     certainties: Counter[str] = field(default_factory=Counter)
     call_types: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -63,7 +65,10 @@ class Summary:
         self.node_seconds[recording.source_guid] += round(recording.duration_s or 0)
         if recording.start:
             self.hour_seconds[recording.start.astimezone(PACIFIC).hour] += round(recording.duration_s or 0)
-        for box in record.consensus.boxes:
+        for other in record.consensus.others:
+            self.sounds[split, other.annotation.label] += 1
+            self.sound_ms[other.annotation.label] += round(other.annotation.event.duration_s * 1000)
+        for box in record.consensus.calls:
             item = box.annotation
             self.split_calls[split] += 1
             self.node_calls[recording.source_guid, str(item.certainty)] += 1

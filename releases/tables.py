@@ -1,4 +1,4 @@
-"""The rows of a release's four CSV tables. Columns and their meaning: docs/releases.md.
+"""The rows of a release's five CSV tables. Columns and their meaning: docs/releases.md.
 
 Times are seconds from the session's first sample on the millisecond grid, moments UTC with milliseconds; empty means unknown.
 """
@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from podcast.heard import faster_than_sound, heard_share
 from podcast.model import Annotation, Detection, Review, SoundEvent
 from podcast.nodes import find_node
-from podcast.reviews import COMPLETED, SILENT
+from podcast.reviews import COMPLETED, SILENT, VotedBox
 from podcast.times import format_utc, parse_session_name
+from podcast.vocabulary import Kind, source
 from releases.records import AUDIO_STATES, Pseudonyms, Record, wav_filename
 
 Row = tuple[str, ...]
@@ -30,6 +31,10 @@ ANNOTATIONS = _columns(
     "session_id wav_filename split review_state start_time_s end_time_s low_hz high_hz start_utc end_utc node label call_type "
     "certainty votes reviewers annotators outcome model_version confidence predicted_start_time_s predicted_end_time_s note "
     "sha256"
+)
+SOUNDS = _columns(
+    "session_id wav_filename split review_state start_time_s end_time_s low_hz high_hz start_utc end_utc node source kind "
+    "aphia_id itis_tsn dclde_class pods_ai over_call certainty votes reviewers annotators note"
 )
 REVIEWS_BEFORE = _columns("session_id review annotator review_state submitted_utc ground_truth boxes note")
 """The columns of reviews.csv until releases told what was heard."""
@@ -60,30 +65,21 @@ def session_row(record: Record, split: str, *, audio: bool) -> Row:
         recording.uri,
         join_list(str(run) for run in session.model_runs),
         str(len(record.consensus.reviewers)),
-        str(len(record.consensus.boxes)),
+        str(len(record.consensus.calls)),
     )
 
 
 def annotation_rows(record: Record, split: str, names: Pseudonyms) -> Iterator[Row]:
-    """The rows of annotations.csv: the boxes that are released, with their votes."""
-    start, recording = record.session.recording.start, record.session.recording
-    for box in record.consensus.boxes:
+    """The rows of annotations.csv: the calls that are released, with their votes."""
+    recording = record.session.recording
+    for box in record.consensus.calls:
         item, origin = box.annotation, box.annotation.detection
         yield _text(
-            record.session.id,
-            wav_filename(record),
-            split if record.state in COMPLETED else "",
-            record.state,
-            *_event(item.event),
-            moment(start, item.event.start_s),
-            moment(start, item.event.end_s),
-            recording.source_guid,
+            *_place(record, split, item.event),
             item.label,
             item.call_type,
             item.certainty,
-            str(len(box.voters)),
-            str(len(record.consensus.reviewers)),
-            join_list(sorted(names[voter] for voter in box.voters)),
+            *_votes(record, box, names),
             item.outcome,
             str(origin.model_run) if origin else "",
             number(origin.confidence) if origin else "",
@@ -91,6 +87,24 @@ def annotation_rows(record: Record, split: str, names: Pseudonyms) -> Iterator[R
             number(origin.event.end_s) if origin else "",
             item.note,
             recording.sha256,
+        )
+
+
+def sound_rows(record: Record, split: str, names: Pseudonyms) -> Iterator[Row]:
+    """The rows of sounds.csv: what people marked that was no orca, with its kind and its names elsewhere."""
+    calls = [box.annotation.event for box in record.consensus.calls]
+    for box in record.consensus.others:
+        item, found = box.annotation, source(box.annotation.label)
+        over = any(item.event.start_s < call.end_s and call.start_s < item.event.end_s for call in calls)
+        codes = (found.kind, found.aphia_id or "", found.itis_tsn or "", found.dclde_class, found.pods_ai) if found else ()
+        yield _text(
+            *_place(record, split, item.event),
+            item.label,
+            *(map(str, codes) if codes else (Kind.UNKNOWN, "", "", "", "")),
+            "yes" if over else "no",
+            item.certainty,
+            *_votes(record, box, names),
+            item.note,
         )
 
 
@@ -123,8 +137,8 @@ def review_box_rows(record: Record, names: Pseudonyms) -> Iterator[Row]:
 
 
 def released_review(record: Record) -> Review:
-    """What is released of a session, as a review, which exporters write."""
-    return Review("", record.state, record.consensus.annotations)
+    """The calls that are released of a session, as a review, which exporters write."""
+    return Review("", record.state, tuple(box.annotation for box in record.consensus.calls))
 
 
 def moment(start: datetime | None, offset_s: float | None) -> str:
@@ -161,6 +175,26 @@ def _heard(review: Review, duration_s: float | None) -> Row:
 
 def _truth(value: bool | None) -> str:
     return "" if value is None else str(value).lower()
+
+
+def _place(record: Record, split: str, event: SoundEvent) -> Row:
+    """Where and when a box is; the split is empty where the session is in none of the tables of labels."""
+    recording = record.session.recording
+    return (
+        record.session.id,
+        wav_filename(record),
+        split if record.state in COMPLETED else "",
+        record.state,
+        *_event(event),
+        moment(recording.start, event.start_s),
+        moment(recording.start, event.end_s),
+        recording.source_guid,
+    )
+
+
+def _votes(record: Record, box: VotedBox, names: Pseudonyms) -> Row:
+    voters = join_list(sorted(names[voter] for voter in box.voters))
+    return (str(len(box.voters)), str(len(record.consensus.reviewers)), voters)
 
 
 def _annotation(item: Annotation) -> Row:

@@ -231,6 +231,7 @@ class TestMaintainersTables:
         [
             ("x\tCall\tcertan\t\t", "line 2, certainty: expected certain or uncertain"),
             ("x\tCall\tcertain", "line 2: has 3 cells"),
+            ("x\tWalrus\tcertain\t\t", "line 2, label: expected a name of vocabulary.csv, not 'Walrus'"),
         ],
     )
     def test_tags(self, line: str, words: str) -> None:

@@ -22,7 +22,7 @@ from tests.releases.sessions import box, review, session
 CALLS, NO_CALLS, UNSURE = ReviewState.CALLS, ReviewState.NO_CALLS, ReviewState.UNSURE
 SKIPPED, UNREVIEWED = ReviewState.SKIPPED, ReviewState.UNREVIEWED
 PEOPLE = ("ann", "bob", "cy", "di")
-LABELS, TYPES = ("Call", "Humpback"), ("", "S01", "S16")
+LABELS, TYPES = ("Call", "Bigg's", "Humpback"), ("", "S01", "S16")
 
 
 @st.composite
@@ -35,6 +35,11 @@ def reviews(draw: st.DrawFn) -> list[Review]:
         boxes = tuple(box(start / 2, (start + length) / 2, name, **draw(st.fixed_dictionaries(words))) for start, length in times)
         found.append(Review(name, state, boxes))
     return found
+
+
+def orcas(item: Review) -> list[Annotation]:
+    """The boxes that are calls, told without the table."""
+    return [found for found in item.annotations if found.label in ("Call", "Bigg's")]
 
 
 def last_words(said: Sequence[Review]) -> dict[str, Review]:
@@ -66,10 +71,10 @@ def test_the_order_in_which_others_came_does_not_matter(said: list[Review], seed
 def test_nobody_is_outvoted_into_silence(said: list[Review]) -> None:
     found, words = consensus(session("s", *said)), last_words(said)
     assert set(found.reviewers) == set(words)
-    silent = words and all(item.state is NO_CALLS and not item.annotations for item in words.values())
+    silent = words and all(item.state is NO_CALLS and not orcas(item) for item in words.values())
     assert (found.state is NO_CALLS) == bool(silent)
     if found.state is CALLS:
-        assert 2 * sum(item.state is CALLS and bool(item.annotations) for item in words.values()) > len(words)
+        assert 2 * sum(item.state is CALLS and bool(orcas(item)) for item in words.values()) > len(words)
     if not words:
         assert found.state is (SKIPPED if any(item.state is SKIPPED for item in said) else UNREVIEWED)
 
@@ -83,6 +88,8 @@ def test_no_box_is_lost_and_none_counts_twice(said: list[Review]) -> None:
     for voted in found.boxes:
         assert len(set(voted.voters)) == len(voted.voters)
         assert any(voted.annotation.event == item.event for name in voted.voters for item in words[name].annotations)
+        if voted in found.calls:
+            assert all(orcas(words[name]) for name in voted.voters)
         if len(words) > 1 and 2 * len(voted.voters) <= len(words):
             assert voted.annotation.certainty is Certainty.UNCERTAIN
 
@@ -95,8 +102,8 @@ def test_the_latest_word_is_no_skip_if_anybody_said_anything(said: list[Review])
     spoken = [item for item in said if item.state not in (SKIPPED, UNREVIEWED)]
     if spoken:
         assert (found.annotator, found.annotations) == (spoken[-1].annotator, spoken[-1].annotations)
-    assert found.state is not NO_CALLS or not found.annotations
-    assert found.state is not CALLS or found.annotations
+    assert found.state is not NO_CALLS or not orcas(found)
+    assert found.state is not CALLS or orcas(found)
     assert review_state(session("s", *said)) is found.state
 
 
@@ -114,23 +121,57 @@ def drawn(label: str, call_type: str = "", start_s: float = 1.0, certainty: Cert
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (["Call", "Call", "Humpback"], "Call"),
-        (["Humpback", "Call", "Humpback"], "Humpback"),
-        (["Humpback", "Humpback", "Call", "Call", "Humpback"], "Humpback"),
-        (["Call", "Call", "Humpback", "Humpback", "Other"], "Call"),  # a tie that the nearest box does not settle: the alphabet
-        (["Call", "Call", "Humpback", "Humpback"], "Call"),
+        (["Call", "Call", "Call"], "Call"),
+        (["Call", "Call", "Bigg's"], "Bigg's"),  # who does not say which orca does not say that it was another
+        (["Bigg's", "Southern Resident", "Bigg's"], "Bigg's"),
+        (["Bigg's", "Southern Resident"], "Call"),  # nobody can tell which orca
+        (["Humpback", "Vessel", "Humpback"], "Humpback"),
+        (["Something else", "Humpback"], "Humpback"),
+        (["Humpback", "Vessel"], "Something else"),
+        (["Zebra", "Ape", "Zebra"], "Zebra"),
     ],
 )
-def test_the_label_is_that_of_most(labels: list[str], expected: str) -> None:
-    # The box of "Other" is the nearest to the medians where there is one: it lies between the others.
-    starts = {"Call": 1.0, "Other": 1.1, "Humpback": 1.2}
-    assert agreed(*(drawn(label, start_s=starts[label] if "Other" in labels else 1.0) for label in labels)).label == expected
+def test_the_label_is_that_of_most_who_said_which(labels: list[str], expected: str) -> None:
+    assert agreed(*(drawn(label) for label in labels)).label == expected
 
 
-def test_of_a_tie_the_nearest_box_decides() -> None:
-    boxes = [drawn("Call"), drawn("Humpback", start_s=1.1), drawn("Humpback", start_s=1.12), drawn("Call", start_s=1.3)]
-    assert agreed(*boxes).label == "Humpback"
-    assert agreed(drawn("Zebra"), drawn("Call", start_s=1.4), drawn("Ape", start_s=0.9)).label == "Zebra"
+@pytest.mark.parametrize(
+    ("labels", "state", "votes"),
+    [
+        (["Call", "Humpback"], UNSURE, {"Call": 1, "Humpback": 1}),
+        (["Humpback", "Humpback"], NO_CALLS, {"Humpback": 2}),
+        (["Humpback", "Vessel", "Call"], UNSURE, {"Something else": 2, "Call": 1}),
+        (["Call", "Bigg's", "Vessel"], CALLS, {"Bigg's": 2, "Vessel": 1}),
+        (["Humpback", "Zebra"], UNSURE, {"Something else": 2}),  # a label of nobody's table may have meant a call
+    ],
+)
+def test_a_call_and_another_sound_are_never_one_box(labels: list[str], state: ReviewState, votes: dict[str, int]) -> None:
+    said = []
+    for number, label in enumerate(labels):
+        own = CALLS if label in ("Call", "Bigg's") else NO_CALLS
+        said.append(Review(f"p{number}", own, (replace(drawn(label), annotator=f"p{number}"),)))
+    found = consensus(session("s", *said))
+    assert found.state is state
+    assert {item.annotation.label: len(item.voters) for item in found.boxes} == votes
+    assert {item.annotation.label for item in found.calls} == set(votes) & {"Call", "Bigg's"}
+    assert {*found.calls, *found.others} == set(found.boxes)
+
+
+@pytest.mark.parametrize(
+    ("state", "labels", "settles"),
+    [
+        (NO_CALLS, ["Humpback", "Vessel"], NO_CALLS),
+        (NO_CALLS, ["Humpback", "Call"], UNSURE),
+        (CALLS, ["Humpback"], UNSURE),
+        (CALLS, ["Call", "Zebra"], CALLS),
+        (NO_CALLS, ["Zebra"], UNSURE),
+        (CALLS, ["Zebra"], UNSURE),
+        (UNSURE, ["Call"], UNSURE),
+    ],
+)
+def test_a_session_with_other_sounds_alone_has_no_calls(state: ReviewState, labels: list[str], settles: ReviewState) -> None:
+    said = session("s", Review("ann", state, tuple(drawn(label, start_s=3.0 * n) for n, label in enumerate(labels))))
+    assert review_state(said) is consensus(said).state is settles
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from training.sounds import Clip, without_noise
 
 COLUMNS = ("path", "role", "session", "label", "licence")
 FORBIDDEN = "GPL"
+HUMPBACK = "Humpback"
+"""The name in the vocabulary of the negatives that calls are most easily taken for."""
 
 
 def read_manifest(uri: str) -> tuple[Sounds, Sounds]:
@@ -42,7 +44,7 @@ def read_manifest(uri: str) -> tuple[Sounds, Sounds]:
                 calls.append(Clip(call, row["session"]))
                 others.append(Clip(noise, row["session"]))
             elif "humpback" in row["label"]:
-                others += [Clip(wave, row["session"])] * 6
+                others += [Clip(wave, row["session"], HUMPBACK)] * 6
             else:
                 backgrounds.append(clip)
     return Sounds(tuple(calls), tuple(others), tuple(backgrounds)), Sounds(backgrounds=tuple(tests))

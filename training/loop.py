@@ -7,6 +7,7 @@ recorder and not the whale.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evaluation.scoring import average_precision
+from evaluation.scoring import Span, average_precision
 from evaluation.tables import Labelled
 from podcast import storage
 from podcast.audio import Wave
@@ -49,6 +50,15 @@ class Recorded:
         """Start and end of each call in seconds."""
         return [(span.start_s, span.end_s) for span in self.labelled.spans if span.duration_s > 0]
 
+    @property
+    def others(self) -> list[tuple[str, Span]]:
+        """Label and stretch of each sound that people named and that no call overlaps: negatives with a name."""
+        return [
+            (label, span)
+            for label, span in self.labelled.sounds
+            if span.duration_s > 0 and all(end_s <= span.start_s or span.end_s <= start_s for start_s, end_s in self.spans)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Sounds:
@@ -62,6 +72,11 @@ class Sounds:
     def sessions(self) -> set[str]:
         """The recordings that hold calls."""
         return {clip.session for clip in self.calls} | {recording.session for recording in self.labelled}
+
+    def negatives(self) -> Counter[str]:
+        """How many sounds that are no calls have a name, by what made them."""
+        clips = {id(clip): clip.source for clip in self.others if clip.source}  # one may be there several times, to weigh more
+        return Counter([*clips.values(), *(label for recording in self.labelled for label, _ in recording.others)])
 
     def split(self, held_out: set[str]) -> tuple[Sounds, Sounds]:
         """Everything not from the held-out sessions, and what is from them."""

@@ -19,6 +19,9 @@ from training.loop import Recipe, Sounds, Spans
 from training.sounds import mix
 
 EXAMPLE_S = 10.0
+NAMED = 0.25
+"""Share of the windows of labelled recordings that are laid over a sound which people named, where there is one: by chance a
+humpback or a ship is met far less often than a detector boxes it."""
 BODY = tuple(f"model.{name}" for name in ("conv1", "bn1", "layer1", "layer2", "layer3"))
 """What fine-tuning of `orcahello-v1` leaves as it is: all but the last stage and the head."""
 
@@ -117,10 +120,17 @@ def _sound(rng: np.random.Generator, sounds: Sounds) -> tuple[Wave, Spans]:
     """10 s of a labelled recording or of a new mix, and the calls in it in seconds."""
     if not sounds.labelled or (sounds.calls and rng.random() >= 0.5):
         return mix(rng, EXAMPLE_S, sounds.calls, sounds.others, sounds.backgrounds, most_calls=4)
-    recording = sounds.labelled[int(rng.integers(len(sounds.labelled)))]
     frames = round(EXAMPLE_S * RATE)
+    named = [(recording, span) for recording in sounds.labelled for _, span in recording.others]
+    at_s = None
+    if named and rng.random() < NAMED:
+        recording, span = named[int(rng.integers(len(named)))]
+        at_s = rng.uniform(span.start_s, span.end_s)
+    else:
+        recording = sounds.labelled[int(rng.integers(len(sounds.labelled)))]
     wave = np.pad(recording.wave, (0, max(0, frames - len(recording.wave))), mode="reflect")
-    first = int(rng.integers(len(wave) - frames + 1))
+    last = len(wave) - frames
+    first = int(rng.integers(last + 1)) if at_s is None else min(max(round(at_s * RATE) - frames // 2, 0), last)
     offset = first / RATE
     return wave[first : first + frames], [
         (a - offset, b - offset) for a, b in recording.spans if b > offset and a < offset + EXAMPLE_S

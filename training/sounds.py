@@ -20,10 +20,14 @@ BAND_HZ = (500.0, 8000.0)
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One sound; `session` is the recording that it was cut from, by which data is split."""
+    """One sound; `session` is the recording that it was cut from, by which data is split.
+
+    `source` is what made it, a name of the vocabulary, for a sound that is no call and that somebody named.
+    """
 
     wave: Wave
     session: str
+    source: str = ""
 
 
 def without_noise(wave: Wave) -> tuple[Wave, Wave]:

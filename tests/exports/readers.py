@@ -1,4 +1,4 @@
-"""Each format read back without the code that wrote it: the boxes' starts by session. Each format has one."""
+"""Each format read back without the code that wrote it: the starts of the calls by session. Each format has one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from pyarrow import parquet
 
 Boxes = dict[str, list[float]]
+ORCAS = {"Call", "Southern Resident", "Bigg's"}
+"""The labels that are calls, told without the table."""
 
 
 def _files(folder: Path, ending: str, starts: Callable[[str], list[float]]) -> Boxes:
@@ -30,14 +32,19 @@ def _orcahello(folder: Path) -> Boxes:
 
 def _audacity(folder: Path) -> Boxes:
     def starts(text: str) -> list[float]:
-        return [float(line.split("\t")[0]) for line in text.splitlines() if not line.startswith("\\")]
+        rows = [line.split("\t") for line in text.splitlines() if not line.startswith("\\")]
+        return [float(start) for start, _, label in rows if any(label == name or label.startswith(f"{name} ") for name in ORCAS)]
 
     return _files(folder, ".txt", starts)
 
 
 def _raven(folder: Path) -> Boxes:
     def starts(text: str) -> list[float]:
-        return [float(row["Begin Time (s)"]) for row in csv.DictReader(text.splitlines(), delimiter="\t")]
+        return [
+            float(row["Begin Time (s)"])
+            for row in csv.DictReader(text.splitlines(), delimiter="\t")
+            if row["Annotation"] in ORCAS
+        ]
 
     return _files(folder, ".selections.txt", starts)
 
@@ -46,7 +53,7 @@ def _raven_birdnet(folder: Path) -> Boxes:
     def starts(text: str) -> list[float]:
         rows = list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
         assert rows and all(row["File Offset (s)"] == row["Begin Time (s)"] for row in rows)
-        return [float(row["Begin Time (s)"]) for row in rows if row["Common Name"] != "nocall"]
+        return [float(row["Begin Time (s)"]) for row in rows if row["Common Name"] in ORCAS]
 
     return _files(folder, ".BirdNET.selection.table.txt", starts)
 
@@ -71,7 +78,7 @@ def _dclde(folder: Path) -> Boxes:
     found: defaultdict[str, list[float]] = defaultdict(list)
     for row in _rows(folder / "dclde.csv", ","):
         boxes = found[row["Soundfile"].removesuffix(".wav")]
-        if row["AnnotationLevel"] == "Call":
+        if row["AnnotationLevel"] == "Call" and row["KW"] == "1":
             boxes.append(float(row["FileBeginSec"]))
     return dict(found)
 
@@ -81,8 +88,8 @@ def _audiofolder(folder: Path) -> Boxes:
     for path in folder.glob("*/metadata.parquet"):
         for row in parquet.read_table(path).to_pylist():
             assert (path.parent / row["file_name"]).is_file()
-            assert row["calls"] == len(row["boxes"])
-            found[row["session_id"]] = [box["start_s"] for box in row["boxes"]]
+            found[row["session_id"]] = [box["start_s"] for box in row["boxes"] if box["label"] in ORCAS]
+            assert row["calls"] == len(found[row["session_id"]])
     assert {path.stem for path in folder.glob("*/*.wav")} == set(found)
     return found
 

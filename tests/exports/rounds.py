@@ -52,7 +52,7 @@ SESSIONS = [
     session("s_torn", Review("v@x.org", ReviewState.CALLS)),  # calls without a box: nobody can tell what was meant
 ]
 BOXES = {"s_calls": [24.5, 39.2], "s_empty": [], "s_uncertain": [3.0]}
-COUNTS = {"written": 3, "no_calls": 1, "unsure": 2, "skipped": 1, "unreviewed": 2, "refused": 0}
+COUNTS = {"written": 3, "no_calls": 1, "other_sounds": 0, "unsure": 2, "skipped": 1, "unreviewed": 2, "refused": 0}
 
 
 def export(

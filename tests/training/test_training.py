@@ -20,13 +20,14 @@ from safetensors.torch import load_file, save
 
 from cli.main import cli
 from detectors.starter import RATE
+from evaluation.scoring import Span
 from evaluation.tables import Labelled
 from podcast import audio
 from podcast.audio import Wave
 from podcast.errors import InputError
 from training.corpus import read_manifest
 from training.loop import CONFIG, Recorded, Sounds, TrainingOptions, train
-from training.recipes import recipe_from
+from training.recipes import _sound, recipe_from
 from training.sounds import Clip, band_level, mix, without_noise
 
 
@@ -231,3 +232,44 @@ def test_a_labelled_release_can_be_learned_from(tmp_path: Path) -> None:
     assert missing.exit_code == 2 and "--audio is missing" in missing.output
     result = CliRunner().invoke(cli, [*arguments, "--audio", str(tmp_path), "--hold-out", "b_rec"])
     assert result.exit_code == 0, result.output
+
+
+def test_named_sounds_are_negatives_of_their_kind(tmp_path: Path) -> None:
+    """A humpback from 5 to 8 s, a ship below the call: only the humpback is a sound that holds no call."""
+    sounds = (("Humpback", Span(5, 3)), ("Vessel", Span(0.5, 2)))
+    recording = Recorded(np.zeros(60 * RATE, np.float32), Labelled("a", "all", "h", (Span(1, 1),), 60.0, sounds))
+    given = Sounds(others=(Clip(call(), "c", "Humpback"),) * 6 + clips("d"), labelled=(recording,))
+    assert recording.others == [("Humpback", Span(5, 3))]
+    assert given.negatives() == {"Humpback": 2}
+    assert given.split({"a"})[0].negatives() == {"Humpback": 1}
+
+    quiet = Recorded(np.zeros(3600 * RATE, np.float32), Labelled("b", "all", "h", (), 3600.0, (("Water", Span(3000, 1)),)))
+    marked = replace(quiet, wave=quiet.wave.copy())
+    marked.wave[3000 * RATE : 3001 * RATE] = 1
+    met = [_sound(np.random.default_rng(seed), Sounds(labelled=(marked,)))[0].any() for seed in range(200)]
+    assert 25 < sum(met) < 80  # about a quarter of the windows; by chance it would be one of 360
+
+
+def test_the_command_counts_them_and_their_false_alarms(tmp_path: Path) -> None:
+    for name in ("a_rec.wav", "b_rec.wav"):
+        audio.write_wav(str(tmp_path / name), 0.3 * np.tile(call(), 15)[:, None], RATE)
+    (tmp_path / "train.tsv").write_text("wav_filename\tstart_time_s\tduration_s\na_rec.wav\t1\t2\nb_rec.wav\t1\t2\n")
+    (tmp_path / "sounds.csv").write_text("session_id,start_time_s,end_time_s,source\na_rec,5,6,Vessel\nb_rec,8,9,Humpback\n")
+    arguments = [
+        "train",
+        "--truth",
+        str(tmp_path / "train.tsv"),
+        "--sounds",
+        str(tmp_path / "sounds.csv"),
+        "--audio",
+        str(tmp_path),
+    ]
+    arguments += ["--to", str(tmp_path / "run"), "--epochs", "1", "--steps", "1", "--hold-out", "b_rec", "--json"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    scores = json.loads(result.stdout)
+    assert scores["negatives"] == {"Vessel": 1}
+    assert {(row["detector"], row["source"], row["sounds"]) for row in scores["false_alarms"]} == {
+        ("trained", "Humpback", 1),
+        ("energy", "Humpback", 1),
+    }
