@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporters import audacity, audiofolder, dataset_tsv, dclde, orcahello, podcast_json, pods_ai, raven, raven_birdnet
+from exporters import audacity, audiofolder, bouts, dataset_tsv, dclde, orcahello, podcast_json, pods_ai, raven, raven_birdnet
 from exporters.base import Write
 
 EXPORTERS: dict[str, Write] = {
@@ -15,6 +15,7 @@ EXPORTERS: dict[str, Write] = {
     "audacity": audacity.write,
     "audiofolder": audiofolder.write,
     "orcahello": orcahello.write,
+    "bouts": bouts.write,
 }
 
 NEED_PREDICTIONS = frozenset({"orcahello"})

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from podcast import storage
 from podcast.errors import Refusal
-from podcast.model import Session
+from podcast.model import Certainty, Session
 from podcast.report import Report
 
 
@@ -31,6 +31,10 @@ class WriteOptions:
     def open(self, session: Session) -> BinaryIO:
         """The session's audio as a seekable file. Raises InputError or StorageError if it may not or cannot be read."""
         return self.open_audio(audio_address(session, self.audio))
+
+
+CONFIDENCES = {Certainty.CERTAIN: 1.0, Certainty.UNCERTAIN: 0.5}
+"""The confidence of a person's box, for formats that ask for one: a model's would doubt what a person has confirmed."""
 
 
 def audio_address(session: Session, folder: str | None) -> str:

@@ -8,15 +8,16 @@ from urllib.parse import quote
 
 from exporters.base import WriteOptions
 from exporters.folder import Folder
+from exporters.makers import maker, reports
 from exporters.raven import one_line
 from podcast.errors import InputError, Refusal
-from podcast.model import Annotation, Certainty, Outcome, Review, Session, Sighting
+from podcast.model import Annotation, Certainty, Outcome, Review, Session
 from podcast.nodes import slug_of
 from podcast.overlap import overlap
 from podcast.report import Report
 from podcast.spool import Spool
 from podcast.times import PACIFIC, format_utc
-from podcast.vocabulary import Kind, dclde_ecotype, of_dclde, of_pods_ai, source
+from podcast.vocabulary import Kind, source
 
 COLUMNS = ("Category", "NodeName", "Timestamp", "URI", "Description", "Notes", "Confidence")
 FILE = "training_samples.csv"
@@ -70,20 +71,9 @@ def rows(session: Session, review: Review) -> Iterator[tuple[str, ...]]:
 
 
 def category(session: Session, item: Annotation) -> str:
-    """pods-ai's name for what made the sound of a certain box; empty for one that it has no name for, or that is uncertain.
-
-    An orca that the box does not tell apart is the one of its call type, else the one kind that was reported at that time.
-    """
-    found = source(item.label)
-    if found is None or item.certainty is not Certainty.CERTAIN:
-        return ""
-    if found.pods_ai or not found.is_orca:
-        return found.pods_ai
-    named = of_dclde("KW", ecotype) if (ecotype := dclde_ecotype(item.label, item.call_type)) != "NA" else None
-    if named:
-        return named.pods_ai
-    told = {told.pods_ai for near in _near(session, item) if (told := of_pods_ai(near.category)) and told.is_orca}
-    return told.pop() if len(told) == 1 else ""
+    """pods-ai's name for what made the sound of a certain box; empty for one that it has no name for, or that is uncertain."""
+    found = maker(session, item) if item.certainty is Certainty.CERTAIN else None
+    return found.pods_ai if found else ""
 
 
 def is_whole(session: Session, review: Review) -> bool:
@@ -93,7 +83,7 @@ def is_whole(session: Session, review: Review) -> bool:
 
 def _reported(session: Session, review: Review, item: Annotation, name: str) -> tuple[str, float | None]:
     """Notes (who reported the sound, and whether that was right) and Confidence."""
-    for near in _near(session, item):
+    for near in reports(session, item):
         if near.category == name and near.source:
             return near.source, near.confidence
     shown = item.detection if item.outcome is not Outcome.ADDED else None
@@ -102,13 +92,3 @@ def _reported(session: Session, review: Review, item: Annotation, name: str) -> 
     if made_by and made_by.kind is Kind.BIOPHONY:
         return ("tp_machine_only", shown.confidence) if shown else ("tp_human_only", None)
     return ("fp_machine_only", shown.confidence) if shown else ("", None)
-
-
-def _near(session: Session, item: Annotation) -> Iterator[Sighting]:
-    """The reports of the time of a box."""
-    if (start := session.recording.start) is None:
-        return
-    first, last = start + timedelta(seconds=item.event.start_s), start + timedelta(seconds=item.event.end_s)
-    for sighting in session.sightings:
-        if sighting.start < last and first < sighting.end:
-            yield sighting

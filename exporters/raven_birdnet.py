@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporters.base import WriteOptions
+from exporters.base import CONFIDENCES, WriteOptions
 from exporters.folder import Folder
 from exporters.raven import one_line
 from exporters.wav import Heights, known_length
 from podcast import storage
 from podcast.errors import Refusal
-from podcast.model import Annotation, Certainty, Review, Session, SoundEvent
+from podcast.model import Annotation, Review, Session, SoundEvent
 from podcast.report import Report
 from podcast.vocabulary import source
 
@@ -22,7 +22,6 @@ ENDING = ".BirdNET.selection.table.txt"
 """By it BirdNET-Analyzer finds the table of a recording."""
 NO_CALL = "nocall"
 """The word of BirdNET-Analyzer for a recording in which there is nothing: it passes such a row over."""
-CONFIDENCES = {Certainty.CERTAIN: 1.0, Certainty.UNCERTAIN: 0.5}
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:

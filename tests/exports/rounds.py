@@ -14,7 +14,7 @@ from podcast.report import Report
 
 FORMATS = sorted(EXPORTERS)
 every_format = pytest.mark.parametrize("name", FORMATS)
-LISTS = {"pods-ai"}
+LISTS = {"pods-ai", "bouts"}
 """Formats that list named sounds by node and time: no session is in them by name, and one without a named sound not at all.
 
 The sessions here are reported as residents, so that these formats have something to name."""

@@ -97,7 +97,7 @@ def test_a_folder_of_another_format_or_round_is_refused(name: str, tmp_path: Pat
 ONE_FILE_EACH = ("podcast-json", "audacity", "raven", "raven-birdnet", "orcahello", "audiofolder")
 
 
-TABLES = ("annotations.tsv", "dclde.csv", "training_samples.csv")
+TABLES = ("annotations.tsv", "dclde.csv", "training_samples.csv", "bouts.csv")
 
 
 def file_of(folder: Path) -> Path:

@@ -27,7 +27,7 @@ from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target
 from tests.fuzz.mutators import damage_bytes, damage_json, damage_table, to_json, to_table
 from tests.fuzz.seeds import Seeds
 
-LISTS = {"pods-ai": "training_samples.csv"}
+LISTS = {"pods-ai": "training_samples.csv", "bouts": "bouts.csv"}
 """The tables of formats that list sounds and no sessions."""
 
 

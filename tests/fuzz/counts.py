@@ -133,7 +133,7 @@ def kept_by_list(table: Path, brought: Counter[str]) -> Counter[str]:
         if told.exists()
         else {}
     )
-    left = len(_table(table, ",")) if table.exists() else 0
+    left = sum(int(row.get("signals", 1)) for row in _table(table, ",")) if table.exists() else 0
     for name, count in brought.items():
         if name not in found and count <= left:
             found[name], left = count, left - count
