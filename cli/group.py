@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import tempfile
 from typing import Any, NoReturn
 
 import click
@@ -52,7 +53,9 @@ class Podcast(click.Group):
         except BrokenPipeError:
             raise  # click ends quietly when nobody reads on
         except OSError as error:
-            _fail(ctx, f"{error.filename or 'a file'}: {error.strerror or error}", _status(error))
+            # Files of the user have names; what has none is temporary, once there was anything temporary.
+            unnamed = f"a temporary file in {tempfile.tempdir}" if tempfile.tempdir else "a file"
+            _fail(ctx, f"{error.filename or unnamed}: {error.strerror or error}", _status(error))
         except sqlite3.Error as error:
             _fail(ctx, f"a database below .podcast, or a temporary one, failed: {error}", 1)
         except KeyboardInterrupt:

@@ -36,8 +36,8 @@ BOXES = (
     *("certainty", "note", "model_version", "confidence", "predicted_start_time_s", "predicted_end_time_s", "predicted_low_hz"),
     *("predicted_high_hz", "predicted_label"),
 )
-"""The columns that are read of each table; all are written by `podcast release`, those that
-`heard_of` reads beside them only since releases tell what was heard."""
+"""The columns that are read of each table; all are written by `podcast release`. Those that
+`heard_of` reads came later, and may be missing."""
 
 
 def is_release(source: str) -> bool:
@@ -157,7 +157,7 @@ def _review(said: Line, drawn: list[Line]) -> Review:
 
 
 def heard_of(cells: Mapping[str, str]) -> Heard:
-    """What a row of reviews.csv tells of the listening: nothing in a release of before. Raises InputError naming the column."""
+    """What a row of reviews.csv tells of the listening, where it has the columns. Raises InputError naming one that is wrong."""
     if "page_open_s" not in cells:
         return Heard()
     if cells["audio_loaded"] not in ("true", "false", ""):

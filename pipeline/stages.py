@@ -180,7 +180,7 @@ class CutStage:
         storage.write(str(path), content)
 
     def _contents(self, uris: Iterable[str]) -> Generator[bytes | StorageError, None, None]:
-        """Segments in order: those that are kept one after the other, since no thread is then in the decoder's way."""
+        """Segments in order. Kept ones are read one after the other: threads that read ahead would slow the decoder down."""
         yield from map(self._kept, uris) if self.kept else storage.read_all(uris, self._fetch, FETCHES)
 
     def _kept(self, uri: str) -> bytes | StorageError:

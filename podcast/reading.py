@@ -211,7 +211,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _first_twice(names: Iterable[str]) -> str | None:
-    """The first name that stands there again, the empty one aside, without its end if it is long."""
+    """The first name that comes twice, cut short if it is long; empty names do not count."""
     seen: set[str] = set()
     for name in filter(None, names):
         if name in seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import tempfile
 from pathlib import Path
 
 import click
@@ -159,6 +160,7 @@ def test_no_number_may_be_none(place: Path) -> None:
     [
         (ServiceError("Label Studio is away"), 1, "Label Studio is away"),
         (OSError(28, "No space left on device", "out/a.json"), 1, "out/a.json: No space left on device"),
+        (OSError(28, "No space left on device"), 1, f"a temporary file in {tempfile.gettempdir()}: No space left on device"),
         (PermissionError(13, "Permission denied", "out"), 2, "out: Permission denied"),
         (sqlite3.OperationalError("database or disk is full"), 1, "database or disk is full"),
         (ServiceError("two\nlines \x1b[31m\udc80"), 1, "two lines \\x1b[31m\\udc80"),
