@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +53,20 @@ def test_a_live_round_of_local_files(studio: LabelStudio, tmp_path: Path) -> Non
     for item in sessions:
         (copy,) = (tmp_path / "folder").glob(f"*/{item.id}.wav")
         assert copy.read_bytes() == (studio.audio / f"{item.id}.wav").read_bytes()
+
+    # A disk that is full after 100 bytes of a file: one line that names it, and a folder that the next export mends.
+    words = ("export", "--round", name, "--to", str(tmp_path / "full"))
+    full = subprocess.run(
+        [sys.executable, "-m", "cli.main", *words],
+        env={**os.environ, **studio.env},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        capture_output=True,
+        text=True,
+    )
+    assert full.returncode == 1
+    assert full.stderr.count("\n") == 1 and f"error: {tmp_path / 'full'}/export.jsonl: cannot be written" in full.stderr
+    assert not [path for path in (tmp_path / "full").rglob("*") if path.is_file()]
+    assert export(studio, name, "podcast-json", tmp_path / "full")["written"] == 3
 
     # An answer is taken back: its files go from a folder that is exported into again.
     task = next(task for task in studio.server.export(project) if task["data"]["session_id"] == sessions[1].id)
