@@ -68,8 +68,9 @@ def _show(running: Demo) -> None:
         say(f"refused: {refusal}", err=True)
     for warning in report.warnings:
         say(f"warning: {warning}", err=True)
+    there = report.counts["unchanged"] + report.counts["updated"]  # a demo of an older version gets its copies now
     click.echo(
-        f"Round {running.round_name!r}: {report.counts['created']} sessions made, {report.counts['unchanged']} were there\n\n"
+        f"Round {running.round_name!r}: {report.counts['created']} sessions made, {there} were there\n\n"
         f"  Open   {running.server.url}/projects/{running.project_id}/data?labeling=1\n"
         f"  Login  {running.account.email}\n"
         f"  with   {running.account.password}\n\n"

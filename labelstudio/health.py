@@ -101,7 +101,7 @@ def examine_round(server: Server, project: Json, document_root: Path | None = No
     yield from _predictions(name, server, number)
     for (what, place), address in samples.items():
         problem = audio_problem(server, number, address)
-        detail = f"{address} {problem or 'plays'}"
+        detail = f"{address} {problem or ('plays' if what == 'audio' else 'is there')}"
         yield Finding(f"{name}: {what}", not problem, detail, MEND_AUDIO.get(place.partition("/")[0], "") if problem else "")
         if document_root and what == "audio" and not problem and address.startswith(LOCAL_FILES):
             yield _document_root(name, server, address, document_root)

@@ -78,10 +78,10 @@ def copy_uri(recording: Recording) -> str:
 
     Raises InputError for audio that was not read, and for web addresses, beside which nothing can be written.
     """
-    path = storage.local_path(recording.audio_uri)
-    uri = str(path.resolve()) if path else storage.page_address(recording.audio_uri)
     if not recording.sha256:
         raise InputError("they were not read, so they are not copied")
+    path = storage.local_path(recording.audio_uri)
+    uri = str(path.resolve()) if path else storage.page_address(recording.audio_uri)
     if storage.scheme(uri) in WEB:
         raise InputError("nothing can be written beside a web address")
     return storage.join(uri.rpartition("/")[0], FOLDER, f"{recording.sha256}-{RECIPE}.flac")

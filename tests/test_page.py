@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner, Result
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -331,8 +332,8 @@ def test_the_page_plays_a_copy_as_long_as_the_recording(context: BrowserContext,
     folder = studio.audio / "Copied"
     folder.mkdir()
     frames, rate = 3 * 44_100 + 17_001, 44_100
-    samples = np.random.default_rng(0).normal(0, 0.1, (frames, 2)).astype(np.float32)
-    audio.write_wav(str(folder / "OS_9_27_2017_08_25_00__0000.wav"), samples, rate)
+    samples = np.random.default_rng(0).normal(0, 0.1, (frames, 2))
+    soundfile.write(folder / "OS_9_27_2017_08_25_00__0000.wav", samples, rate, subtype="PCM_24")  # the copy has 24 bits too
     project_id = json.loads(podcast(studio, "import", str(folder), "--round", "Copied", "--json").stdout)["project"]
     page = context.new_page()
     with page.expect_response(lambda answer: "/listening/" in answer.url) as fetched:
