@@ -14,7 +14,7 @@ demo: .venv/installed-core $(SERVED) .venv-label-studio/installed
 	.venv/bin/podcast demo
 
 test: all lint
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: all
 	.venv/bin/python -m tests.fuzz.run --cases 24000

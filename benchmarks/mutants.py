@@ -85,8 +85,8 @@ class _Faulty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._tree, self._path, "exec"), module.__dict__)
 
 
-Entered = dict[str, tuple[float, set[int]]]
-"""Of each test by its name: its processor seconds, and the first lines of the module's functions that it enters."""
+Entered = dict[str, tuple[float, set[tuple[str, int]]]]
+"""Of each test by its name: its processor seconds, and path and first line of the functions that it enters."""
 
 
 class _Quick:
@@ -114,49 +114,49 @@ class _Quick:
 
 
 class _Watched(_Quick):
-    """Notes which functions of a file each test enters."""
+    """Notes which functions of some files each test enters."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, paths: set[str]) -> None:
         super().__init__()
         self.entered: Entered = {}
-        self._path, self._lines = str(path), set[int]()
+        self._paths, self._lines = paths, set[tuple[str, int]]()
 
     def pytest_runtest_logstart(self) -> None:
         """Begin to note."""
         self._lines, self._began = set(), time.process_time()
         for watch in (sys, threading):
-            watch.setprofile(self._note)
+            watch.settrace(self._note)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Keep what was noted."""
         for watch in (sys, threading):
-            watch.setprofile(None)
+            watch.settrace(None)
         self.entered[nodeid] = (time.process_time() - self._began, self._lines)
 
-    def _note(self, frame: Any, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename == self._path:
-            self._lines.add(frame.f_code.co_firstlineno)
+    def _note(self, frame: Any, _event: str, _: Any) -> None:
+        if frame.f_code.co_filename in self._paths:
+            self._lines.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
 
 
-def run_tests(module: str, tree: ast.AST, scratch: str, plugin: _Quick) -> int:
-    """In a process of its own: pytest's exit status for the tests of a module whose tree may hold a fault."""
+def run_tests(tests: Sequence[str], scratch: str, plugin: _Quick) -> int:
+    """In a process of its own: pytest's exit status for these tests."""
     import pytest
 
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    sys.meta_path.insert(0, _Faulty(module, ast.fix_missing_locations(tree)))
-    words = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={scratch}", "--no-header", *TESTS[module]]
+    words = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={scratch}", "--no-header", *tests]
     return int(pytest.main(words, plugins=[plugin]))
 
 
 def _faulty(mutant: Mutant, tree: ast.AST, scratch: str, entered: Entered, cpu_s: int) -> None:
     """The tests that enter the function with the fault come first, the quickest before the others."""
-    line = enclosing(tree, mutant.line)
-    first = sorted((took_s, name) for name, (took_s, lines) in entered.items() if line in lines)
+    place = (str(ROOT / mutant.module), enclosing(tree, mutant.line))
+    first = sorted((took_s, name) for name, (took_s, places) in entered.items() if place in places)
     mutant.apply()
+    sys.meta_path.insert(0, _Faulty(mutant.module, ast.fix_missing_locations(tree)))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
-    status = run_tests(mutant.module, tree, scratch, _Quick([name for _, name in first]))
+    status = run_tests(TESTS[mutant.module], scratch, _Quick([name for _, name in first]))
     sys.stdout.flush()
     os._exit(status)
 
@@ -168,28 +168,28 @@ def enclosing(tree: ast.AST, line: int) -> int | None:
     return max((min([node.lineno, *(each.lineno for each in node.decorator_list)]) for node in around), default=None)
 
 
-def _faultless(module: str, tree: ast.AST, scratch: str, loaded: Any, entered: Any) -> None:
-    plugin = _Watched(ROOT / module)
-    status = run_tests(module, tree, scratch, plugin)
+def _faultless(tests: Sequence[str], scratch: str, loaded: Any, entered: Any) -> None:
+    plugin = _Watched({str(ROOT / module) for module in TESTS})
+    status = run_tests(tests, scratch, plugin)
     loaded.extend(sorted(name for name in sys.modules if name.partition(".")[0] not in ROOMS | {"__main__"}))
     entered.update(plugin.entered)
     sys.stdout.flush()
     os._exit(status)
 
 
-def prepare(module: str, tree: ast.AST, scratch: str) -> tuple[Entered, float]:
-    """Load here all that the tests of a module load, so that each fault costs less; which functions each of them enters, and
-    the processor seconds that they take together.
+def prepare(tests: Sequence[str], scratch: str) -> tuple[Entered, float]:
+    """Load here all that these tests load, so that each fault costs less; which functions each of them enters, and the processor
+    seconds that they take together.
 
     Ends the program if they fail without any fault.
     """
     with multiprocessing.Manager() as manager:
         before, loaded, entered = resource.getrusage(resource.RUSAGE_CHILDREN), manager.list(), manager.dict()
-        child = multiprocessing.get_context("fork").Process(target=_faultless, args=(module, tree, scratch, loaded, entered))
+        child = multiprocessing.get_context("fork").Process(target=_faultless, args=(tests, scratch, loaded, entered))
         child.start()
         child.join()
         if child.exitcode:
-            raise SystemExit(f"{module}: its tests fail without any fault (pytest's status {child.exitcode})")
+            raise SystemExit(f"{' '.join(tests)}: these tests fail without any fault (pytest's status {child.exitcode})")
         for name in loaded:
             with suppress(ImportError):
                 importlib.import_module(name)
@@ -256,8 +256,11 @@ def main() -> None:
     alive: list[Mutant] = []
     endless: list[Mutant] = []
     with tempfile.TemporaryDirectory(prefix="podcast-mutants-") as scratch:
+        known: dict[Sequence[str], tuple[Entered, float]] = {}
         for module, some in by_module.items():
-            entered, took_s = prepare(module, trees[module], f"{scratch}/as-it-is")
+            if (tests := TESTS[module]) not in known:
+                known[tests] = prepare(tests, f"{scratch}/as-it-is")
+            entered, took_s = known[tests]
             folder = Path(scratch) / module.replace("/", "-")
             left, stuck = survivors(some, trees[module], folder, entered, CPU_S + round(4 * took_s))
             show(module, len(some), len(left), len(stuck))

@@ -186,3 +186,10 @@ def test_a_session_that_has_no_address_is_named_once() -> None:
 
     assert not list(to_tasks([session()], "round1", CONFIG, nowhere, report))
     assert [str(item) for item in report.refusals] == ["session a: its audio is nowhere"]
+
+
+@pytest.mark.parametrize(("low_hz", "high_hz"), [(500.0, None), (None, 4000.0), (0.0, 4000.0)])
+def test_a_band_that_is_half_known_is_kept(low_hz: float | None, high_hz: float | None) -> None:
+    made = session(detections=(Detection(SoundEvent(1, 2, low_hz, high_hz), "Call", 1.0, RUN),))
+    (item,) = to_prediction(made, RUN, CONFIG)["result"]
+    assert item["meta"] == {"low_hz": low_hz, "high_hz": high_hz}

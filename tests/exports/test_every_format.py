@@ -231,6 +231,12 @@ def test_dataset_tsv_to_the_byte(tmp_path: Path) -> None:
     )
 
 
+def test_a_dataset_without_a_name_is_podcast(tmp_path: Path) -> None:
+    """The published scorer takes no empty name."""
+    _, files = export(tmp_path, "dataset-tsv", [replace(session("s", calls((1, 2))), round="")])
+    assert files["annotations.tsv"].decode().splitlines()[1].split("\t")[0] == "podcast"
+
+
 def test_a_time_that_is_unknown_stays_empty_and_is_reported(tmp_path: Path) -> None:
     unknown = session("OS_9_27_2017_08_25_00__0001", calls((1, 2)), start=None)
     report, files = export(tmp_path, "dataset-tsv", [unknown])

@@ -297,3 +297,15 @@ def test_why_empty_in_whole_sentences() -> None:
     )
     assert "form 1 group, each" in why_empty(two[:1], {"m0": "train"}, GAP_S)
     assert why_empty([], {}, GAP_S) == ""
+
+
+def test_which_of_equals_goes_where_follows_from_names_and_not_from_times() -> None:
+    """Else the last weeks of every round would be the test, and no release would measure the others."""
+
+    def tested(prefix: str) -> tuple[int, ...]:
+        units = [unit(f"{prefix}{number:02d}", number * 120) for number in range(30)]
+        found = assign(units, {}, GAP_S)
+        assert assign(units[::-1], {}, GAP_S) == found
+        return tuple(number for number, item in enumerate(units) if found[item.session_id] == "test")
+
+    assert len({tested(prefix) for prefix in "abcd"}) == 4
