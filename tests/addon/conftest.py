@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,7 +77,7 @@ def write_sweep(path: Path, seed: int) -> None:
     audio.write_wav(str(path), (sweep + noise).astype(np.float32)[:, None], SAMPLE_RATE)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def volunteers(studio: LabelStudio) -> Iterator[Callable[[], Volunteer]]:
     """Makes volunteers."""
     made: list[Volunteer] = []
@@ -90,7 +91,7 @@ def volunteers(studio: LabelStudio) -> Iterator[Callable[[], Volunteer]]:
         volunteer.http.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_round(studio: LabelStudio) -> Callable[[int], int]:
     """Imports a round of so many sessions; gives its project's number."""
 
@@ -100,7 +101,8 @@ def new_round(studio: LabelStudio) -> Callable[[int], int]:
         folder.mkdir()
         for number in range(sessions):
             write_sweep(folder / f"OS_9_27_2017_08_25_00__{number:04x}.wav", seed=number)
-        result = CliRunner().invoke(cli, ["import", str(folder), "--round", name, "--json"], env=studio.env)
+        with chdir(studio.folder):  # no settings of the folder in which the tests were started
+            result = CliRunner().invoke(cli, ["import", str(folder), "--round", name, "--json"], env=studio.env)
         assert result.exit_code == 0, result.output
         return int(studio.server.find_project(name)["id"])  # type: ignore[index]
 

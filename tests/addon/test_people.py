@@ -38,9 +38,9 @@ def asks(request: pytest.FixtureRequest, studio: LabelStudio, volunteers: Callab
         yield http
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def work(studio: LabelStudio, new_round: Callable[[int], int], volunteers: Callable[[], Volunteer]) -> dict[str, int]:
-    """Somebody's work in a round: numbers of the round, the session and the annotation."""
+    """Somebody's work in a round, which nobody can change: numbers of the round, the session, the annotation and the draft."""
     project, somebody = new_round(2), volunteers()
     task = somebody.next_session(project)["id"]
     answer = somebody.submit(
