@@ -53,7 +53,9 @@ def test_samples_of_any_width_are_decoded_and_the_file_is_left_at_its_beginning(
     soundfile.write(file, samples, 8000, format=kind, subtype=subtype)
     for _ in range(2):
         audio.check_wav(file, "a.wav")
+        assert file.tell() == 0
         assert audio.samples_of(file, "a.wav") == 400
+        assert file.tell() == 0
         assert audio.probe_file(file, "a.wav") == audio.AudioInfo(200, 8000, 2)
         assert file.tell() == 0
         decoded, sample_rate = audio.decode(file, "a.wav")

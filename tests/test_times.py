@@ -55,6 +55,10 @@ def test_change_over_nights(local: str, second_pass: bool, utc: str) -> None:
     assert found == datetime.fromisoformat(utc).replace(tzinfo=UTC)
 
 
+def test_without_a_word_the_first_of_two_hours_is_meant() -> None:
+    assert pacific_to_utc(datetime(2020, 11, 1, 1, 30)) == datetime(2020, 11, 1, 8, 30, tzinfo=UTC)
+
+
 def test_suffix_decides_only_in_the_hour_that_comes_twice() -> None:
     first = parse_session_name("rpi_bush_point_2020_11_01_01_30_00_PDT").parent_start
     second = parse_session_name("rpi_bush_point_2020_11_01_01_30_00_PST").parent_start

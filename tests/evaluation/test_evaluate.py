@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from cli.main import cli
 from evaluation.scores import lengths, score
-from evaluation.scoring import Protocol, Span
+from evaluation.scoring import EventCounts, Protocol, Span
 from evaluation.tables import Labelled, Predicted, parse_predictions, parse_truth, read_predictions, read_truth, truth_of_sessions
 from podcast.errors import InputError
 from podcast.model import Annotation, Certainty, Outcome, Recording, Review, ReviewState, Session, SoundEvent
@@ -186,3 +186,22 @@ def test_guessed_lengths_are_said(tmp_path: Path) -> None:
 def test_damaged_tables_name_the_line(line: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
         parse_truth(io.BytesIO(b"wav_filename\tstart_time_s\tduration_s\n" + line + b"\n"), "t.tsv")
+
+
+def test_boxes_as_confident_as_the_threshold_count_and_points_are_none() -> None:
+    truth = [Labelled("a", "all", "n1", (Span(0, 1), Span(5, 1), Span(9, 0))), Labelled("b", "all", "n2", (Span(2, 1),))]
+    model = Predicted("m", {"a": (Span(0, 1, 0.5), Span(5, 1, 0.49), Span(8, 0, 0.9)), "b": (Span(3, 1, 0.9),)}, are_boxes=True)
+    found = score(truth, model, dict.fromkeys("ab", 10.0), Protocol.STRICT, 0.5)
+    assert dict(found.events) == dict.fromkeys((0.1, 0.3, 0.5), EventCounts(hits=1, false_boxes=1, missed=2))
+    assert [(row.name, row.recordings, row.seconds, row.positive_seconds) for row in found.hydrophones] == [
+        ("n1", 1, 10, 2),
+        ("n2", 1, 10, 1),
+    ]
+    assert (found.pooled.name, found.pooled.recordings, found.pooled.seconds, found.pooled.positive_seconds) == ("all", 2, 20, 3)
+    assert found.pooled.interval is None and found.model == "m"
+    assert found.curve[0] == (1.0, 3 / 20) and found.curve[-1] == (0.0, 1.0)  # everything is called, and nothing
+
+
+def test_where_nobody_heard_a_call_there_is_nothing_to_draw() -> None:
+    found = score([Labelled("a", "all", "h", ())], Predicted("m", {"a": (Span(0, 1, 0.9),)}), {"a": 10.0}, Protocol.STRICT, 0.5)
+    assert (found.curve, found.overall, found.pooled.auprc) == ((), None, None)

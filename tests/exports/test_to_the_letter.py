@@ -136,6 +136,12 @@ def test_audiofolder(tmp_path: Path, wavs: str) -> None:
     }
 
 
+def test_an_audiofolder_of_each_person(tmp_path: Path, wavs: str) -> None:
+    given = session("s", calls((1, 2), annotator="a@x.org"), replace(NO_CALLS, annotator="b@x.org"))
+    _, files = export(tmp_path, "audiofolder", [given], wavs, "all")
+    assert set(files) == {f"{who}/train/{name}" for who in ("a@x.org", "b@x.org") for name in ("s.wav", "metadata.parquet")}
+
+
 def test_the_sidecar(tmp_path: Path) -> None:
     report, files = export(tmp_path, "audacity", told())
     (line,) = files["sidecar.jsonl"].decode().splitlines()
