@@ -174,6 +174,17 @@ def test_a_session_with_other_sounds_alone_has_no_calls(state: ReviewState, labe
     assert review_state(said) is consensus(said).state is settles
 
 
+def test_of_several_boxes_the_one_nearest_to_the_medians_is_taken() -> None:
+    def taken(*times: tuple[float, float]) -> tuple[float, float]:
+        found = agreed(*(box(start, end) for start, end in times)).event
+        return found.start_s, found.end_s
+
+    assert taken((1.0, 3.0), (1.1, 3.0), (1.3, 3.0)) == (1.1, 3.0)
+    assert taken((1.0, 3.0), (1.0, 3.1), (1.0, 3.3)) == (1.0, 3.1)
+    assert taken((1.0, 3.3), (1.1, 3.0), (1.2, 2.9)) == (1.1, 3.0)
+
+
+
 @pytest.mark.parametrize(
     ("types", "expected"),
     [

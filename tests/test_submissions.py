@@ -191,6 +191,45 @@ def test_what_cannot_be_a_box_is_kept_in_words_and_the_session_goes_on(item: Jso
     assert warning.startswith(f"{NAME}: ") and warning.endswith("is not kept")
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("timeserieslabels", {"timeserieslabels": ["Call"]}),
+        ("mylabel", {"x": 1}),
+        ("regions", {"start": 1.0}),
+        ("regions", {"end": 2.0}),
+        ("regions", {"ranges": [[1.0, 2.0]]}),
+        ("regions", [1.0, 2.0]),
+    ],
+)
+def test_what_may_be_a_box_of_a_control_that_is_not_known_is_refused(kind: str, value: Any) -> None:
+    sessions, report = read(task([region("a", 1.0, 2.0), {"id": "b", "from_name": "zones", "type": kind, "value": value}]))
+    assert sessions == []
+    assert "there is no labelled box of this id, so one would be lost" in report.refusals[0].reason
+
+
+@pytest.mark.parametrize(
+    ("score", "confidence", "said"),
+    [
+        (None, 0.0, False),
+        ("0.5", 0.5, False),
+        (1, 1.0, False),
+        (0, 0.0, False),
+        (1.5, 0.0, True),
+        (-0.1, 0.0, True),
+        ("much", 0.0, True),
+        (True, 0.0, True),
+        ([0.5], 0.0, True),
+    ],
+)
+def test_a_score_is_a_share_or_none_was_given(score: Any, confidence: float, said: bool) -> None:
+    stored = {"id": 20, "model_version": "m:1", "result": [{**region("a", 1.0, 2.0), "score": score}]}
+    [session], report = read({**task([region("a", 1.0, 2.0)]), "predictions": [stored]})
+    assert [item.confidence for item in session.detections] == [confidence]
+    warned = [warning for warning in report.warnings if "prediction 20 (m:1), region 'a': score is" in warning]
+    assert [warning.endswith("expected a number from 0 to 1; 0 was taken") for warning in warned] == [True] * said
+
+
 def test_what_the_page_says_of_the_listening_is_no_note_and_no_trouble() -> None:
     kept = {"text": ['{"loaded":true,"heard_s":41.2,"duration_s":59.94,"asked":[]}']}
     heard = {"id": "heard4k2x9q1z", "from_name": "heard", "to_name": "audio", "type": "textarea", "value": kept}

@@ -74,6 +74,24 @@ def test_raven(tmp_path: Path) -> None:
     assert "the audio of 1 sessions" in deaf and "reach to 24000 Hz" in deaf and "--audio" in deaf
 
 
+def test_raven_birdnet(tmp_path: Path) -> None:
+    _, files = export(tmp_path, "raven-birdnet", told())
+    head, *rows = table(files["full.BirdNET.selection.table.txt"], "\t")
+    assert head == [
+        *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)", "Common Name"),
+        *("Species Code", "Confidence", "Begin Path", "File Offset (s)", "Call Type", "Certainty", "Note"),
+    ]
+    first = ["Spectrogram 1", "1"]
+    assert rows == [
+        ["1", *first, "1.001", "2.5", "0.0", "24000.0", "Call", "orca", "1.0", "full.wav", "1.001", "S16", "certain", ""],
+        ["2", *first, "10.25", "11.0", "0.0", "8000.0", "Call", "orca", "0.5", "full.wav", "10.25", "", "uncertain", "a 'ship'"],
+        ["3", *first, "20.0", "21.125", "500.5", "4000.0", "Humpback", "humpback", "1.0", "full.wav", "20.0", "", "certain", ""],
+        ["4", *first, "30.0", "31.0", "250.0", "24000.0", "Seal", "Seal", "1.0", "full.wav", "30.0", "Bark S1", "certain", ""],
+    ]
+    _, none = table(files["none.BirdNET.selection.table.txt"], "\t")
+    assert none == ["1", *first, "0.0", "60.0", "0.0", "24000.0", "nocall", "nocall", "1.0", "none.wav", "0.0", "", "", ""]
+
+
 def test_audacity(tmp_path: Path) -> None:
     _, files = export(tmp_path, "audacity", told())
     assert files["full.txt"].decode() == (
