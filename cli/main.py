@@ -22,7 +22,10 @@ COMMANDS = {
     "rounds": ("cli.rounds:rounds_command", "Show every round and how far it is"),
     "serve": ("cli.serve:serve_command", "Serve the three addresses of the Pod.Cast API of 2019"),
     "tasks": ("cli.tasks:tasks_command", "Write SOURCE as a task file"),
-    "train": ("cli.train:train_command", "Train the network of `starter`, or fine-tune that of `orcahello-v1`"),
+    "train": (
+        "cli.train:train_command",
+        "Train the network of `starter`, fine-tune that of `orcahello-v1`, or learn box rules and scores",
+    ),
 }
 
 

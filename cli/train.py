@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from cli.output import json_option, print_json, progress, say
 from cli.servers import submitted_sessions
+from cli.train_rules import train_rules
 from podcast import audio, storage
 from podcast.errors import InputError
 from podcast.reading import parse_json
@@ -46,6 +48,14 @@ if TYPE_CHECKING:
     metavar="starter|URI|orcahello-v1:URI",
     help="Begin with these weights; they say which network is trained.",
 )
+@click.option(
+    "--recipe",
+    type=click.Choice(["network", "rules"]),
+    default="network",
+    show_default=True,
+    help="What learns: a network, or in seconds the box rules and scores of any detector (--start-from DETECTOR).",
+)
+@click.option("--previous", multiple=True, metavar="URI", help="rules: a release; what was test there is never learned from.")
 @click.option("--all-layers", is_flag=True, help="Fine-tune all of orcahello-v1, not only its last stage and its head.")
 @click.option(
     "--seed",
@@ -74,17 +84,30 @@ def train_command(
     hold_out: tuple[str, ...],
     validate: tuple[str, ...],
     start_from: str | None,
+    recipe: str,
+    previous: tuple[str, ...],
     all_layers: bool,
     seed: int,
     epochs: int,
     steps: int,
     as_json: bool,
 ) -> None:
-    """Train the network of `starter`, or fine-tune that of `orcahello-v1`. The sounds: --manifest, --truth, --round, --file.
+    """Train the network of `starter`, fine-tune that of `orcahello-v1`, or learn box rules and scores of any detector.
+
+    The sounds: --manifest, --truth, --round, --file.
 
     The same command goes on with a run that was interrupted. Use the result as `--detector starter:DIR/starter.safetensors` or
     `--detector orcahello-v1:DIR/orcahello-v1.safetensors`.
     """
+    if recipe == "rules":
+        given = click.get_current_context().get_parameter_source
+        for name in ("manifest", "hold_out", "validate", "all_layers", "seed", "epochs", "steps"):
+            if given(name) is ParameterSource.COMMANDLINE:
+                raise InputError(f"--{name.replace('_', '-')} belongs to --recipe network")
+        train_rules(run_folder, start_from, truth, round_name, export_file, audio_folder, previous, as_json=as_json)
+        return
+    if previous:
+        raise InputError("--previous belongs to --recipe rules")
     from detectors import DETECTORS, load_detector, require_torch
 
     require_torch("podcast train")
@@ -94,7 +117,7 @@ def train_command(
     from training.loop import CURVES, Sounds, TrainingOptions, train
     from training.recipes import recipe_from
 
-    recipe = recipe_from(start_from, all_layers=all_layers)
+    network = recipe_from(start_from, all_layers=all_layers)
     sounds, tests = read_manifest(manifest) if manifest else (Sounds(), Sounds())
     labelled = _labelled(truth, sounds_table, round_name, export_file, audio_folder)
     sounds = Sounds(sounds.calls, sounds.others, sounds.backgrounds, tuple(labelled))
@@ -104,17 +127,17 @@ def train_command(
         seed=seed,
         epochs=epochs,
         steps=steps,
-        batch=recipe.batch,
-        checks=recipe.checks,
-        learning_rate=recipe.learning_rate,
+        batch=network.batch,
+        checks=network.checks,
+        learning_rate=network.learning_rate,
         held_out=held_out,
         validate=chosen_by,
     )
     with progress("Training", as_json=as_json, total=epochs) as advance:
-        train(recipe, sounds, options, run_folder, progress=lambda *_: advance(1))
+        train(network, sounds, options, run_folder, progress=lambda *_: advance(1))
     plot_training(parse_json((run_folder / CURVES).read_bytes(), str(run_folder / CURVES)), str(run_folder / "curves.png"))
-    weights = run_folder / recipe.weights_file
-    detector = DETECTORS[recipe.name](str(weights))
+    weights = run_folder / network.weights_file
+    detector = DETECTORS[network.name](str(weights))
     held = sounds.split(set(held_out))[1]
     detectors = {"trained": detector, "energy": load_detector("energy")}
     scored = score_detectors(detectors, mixed_minutes(held, tests, 8, seed)) if held.sessions() else []

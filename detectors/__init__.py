@@ -10,12 +10,10 @@ from detectors.base import Detector, Load
 from podcast.errors import InputError
 
 
-def _energy(weights: str) -> Detector:
-    from detectors.energy import EnergyDetector
+def _energy(weights: str, **options: str) -> Detector:
+    from detectors.energy import load
 
-    if weights:
-        raise InputError("the energy detector takes no weights")
-    return EnergyDetector()
+    return load(weights, **options)
 
 
 def _orcahello_v1(weights: str, **options: str) -> Detector:

@@ -11,17 +11,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
-from detectors.events import EventRules, Strength, events, placed
+from detectors.events import EventRules, events, placed
+from detectors.frames import Frames, shape_of
+from detectors.rules import FIXED, BoxRules, Cut, rules_for, version
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
 from podcast.model import CALL, Detection, ModelRun
 
+NAME = "energy"
 _REVISION = 1  # raised whenever the code below gives other detections for the same parameters
 _LOUDEST = 1e9  # times full scale: beyond it, a spectrum in float32 overflows, and the samples are damaged anyway
 _CHUNK = 128  # frames that are transformed at once: few enough to stay in the processor's cache
@@ -50,48 +54,61 @@ class EnergyParameters(EventRules):
 
 
 class EnergyDetector:
-    """The `Detector` of this module; holds nothing but its parameters."""
+    """The `Detector` of this module; holds nothing but its parameters and, where it has learned some, its rules."""
 
-    def __init__(self, parameters: EnergyParameters | None = None) -> None:
-        self.parameters = parameters or EnergyParameters()
+    fixed_cut: ClassVar[Cut] = Cut(15.0, 5.0, 0.1, 0.15, 0.18, 5.0, 0.06, 0.06)
+
+    def __init__(self, parameters: EnergyParameters | None = None, rules: BoxRules | None = None) -> None:
+        self.parameters, self.rules = parameters or EnergyParameters(), rules
         digest = hashlib.sha256(repr((_REVISION, astuple(self.parameters))).encode()).hexdigest()
-        self.model_run = ModelRun("energy", f"{_REVISION}-{digest[:8]}")
+        self.strengths = f"{_REVISION}-{digest[:8]}"
+        self.model_run = ModelRun(NAME, version(self.strengths, rules))
 
     def detect(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[Detection]]:
         """See `Detector.detect`. Raises InputError for a sample rate that cannot hold the call band."""
         return [list(self._detect(samples, sample_rate)) for samples, sample_rate in recordings]
 
+    def frames(self, samples: Samples, sample_rate: int) -> Frames:
+        """What was heard every 10 ms: how much of each moment is made of lasting narrow lines, in dB summed over 25-Hz bins."""
+        lines, hz = lasting_lines(mono(samples), sample_rate, self.parameters)
+        strength = np.convolve(lines.sum(axis=1), np.full(5, 0.2, np.float32))[2:-2] if len(lines) else np.zeros(0, np.float32)
+        hop_s = round(self.parameters.hop_s * sample_rate) / sample_rate
+        return Frames(strength, hop_s, len(samples) / sample_rate, shape_of(lines, hz))
+
     def _detect(self, samples: Samples, sample_rate: int) -> Iterator[Detection]:
-        strength = line_strength(mono(samples), sample_rate, self.parameters)
-        rules = replace(self.parameters, hop_s=round(self.parameters.hop_s * sample_rate) / sample_rate)
-        found = events(strength, rules)
-        for (first, last), event in zip(found, placed(found, rules, len(samples) / sample_rate), strict=True):
-            mean = float(strength[first : last + 1].mean())
+        frames = self.frames(samples, sample_rate)
+        if self.rules is not None:
+            for event, chance in self.rules.boxes(frames):
+                yield Detection(event, CALL, chance, self.model_run)
+            return
+        rules = replace(self.parameters, hop_s=frames.hop_s)
+        found = events(frames.strength, rules)
+        for (first, last), event in zip(found, placed(found, rules, frames.length_s), strict=True):
+            mean = float(frames.strength[first : last + 1].mean())
             yield Detection(event, CALL, round(mean / (mean + self.parameters.half_confidence), 4), self.model_run)
 
 
-def line_strength(samples: Samples, sample_rate: int, parameters: EnergyParameters) -> Strength:
-    """How much of each frame is made of lasting narrow lines, in dB summed over bins; frame i is centred on i * hop.
+def lasting_lines(samples: Samples, sample_rate: int, parameters: EnergyParameters) -> tuple[Levels, npt.NDArray[np.floating]]:
+    """How far lasting narrow lines stand out in each frame, in dB, shape (frames, bins), and the bins' frequencies in Hz.
 
-    `samples` has shape (frames,). Raises InputError for a sample rate below 4 times `low_hz`.
+    Frame i is centred on i * hop. `samples` has shape (frames,). Raises InputError for a sample rate below 4 times `low_hz`.
     """
     if sample_rate < 4 * parameters.low_hz:
         raise InputError(
             f"a sample rate of {sample_rate} Hz cannot hold calls; at least {4 * parameters.low_hz:.0f} Hz is needed"
         )
     window, hop = round(parameters.window_s * sample_rate), round(parameters.hop_s * sample_rate)
-    if len(samples) < window:
-        return np.zeros(0, np.float32)
     bin_hz = sample_rate / window
     highest = min(parameters.high_hz, 0.45 * sample_rate)
     band = slice(round(parameters.low_hz / bin_hz), round(highest / bin_hz))
+    hz = np.arange(band.start, band.stop) * bin_hz
+    if len(samples) < window:
+        return np.zeros((0, len(hz)), np.float32), hz
     level = _decibels(_power(samples, window, hop, band), _QUANTISATION)
     level = np.maximum(level - _median(level.T), -parameters.line_db, dtype=np.float32)  # a silence has no shape
     level -= _neighbourhood(level, round(parameters.neighbourhood_hz / bin_hz))
     lines = _lasting(level, parameters.half_frames)
-    excess = np.clip(lines - parameters.line_db, 0, parameters.ceiling_db).sum(axis=1)
-    smooth: Strength = np.convolve(excess, np.full(5, 0.2, np.float32))[2:-2]
-    return smooth
+    return np.clip(lines - parameters.line_db, 0, parameters.ceiling_db), hz
 
 
 def _power(samples: Samples, window: int, hop: int, band: slice) -> Levels:
@@ -146,3 +163,16 @@ def _median(values: Levels) -> Levels:
     middle = (values.shape[-1] - 1) // 2
     median: Levels = np.partition(values, middle, axis=-1)[..., middle]
     return median
+
+
+def load(weights: str, *, threshold: str = "", rules: str = FIXED) -> EnergyDetector:
+    """The detector with its fixed rules, learned ones, or those at a URI; `threshold` in the words of `least_probability`.
+
+    Raises InputError for weights, which it does not take, and for a threshold without learned rules.
+    """
+    if weights:
+        raise InputError(f"the {NAME} detector takes no weights")
+    learned = rules_for(NAME, EnergyDetector().strengths, rules, threshold)
+    if learned is None and threshold:
+        raise InputError(f"{NAME}: threshold needs learned rules, whose confidence is a probability")
+    return EnergyDetector(rules=learned)

@@ -53,10 +53,17 @@ def events(strength: Strength, rules: EventRules) -> list[tuple[int, int]]:
 
 def placed(found: list[tuple[int, int]], rules: EventRules, length_s: float) -> Iterator[SoundEvent]:
     """The events with their margins, cut where they would overlap or leave the recording of `length_s` seconds."""
-    middles_s = [(last + following) / 2 * rules.hop_s for (_, last), (following, _) in pairwise(found)]
+    return bounded(found, rules.hop_s, rules.margin_s, rules.margin_s, length_s)
+
+
+def bounded(
+    found: list[tuple[int, int]], hop_s: float, before_s: float, after_s: float, length_s: float, first_s: float = 0.0
+) -> Iterator[SoundEvent]:
+    """The same with a margin of `before_s` and one of `after_s`, for frames of which the first is centred on `first_s`."""
+    middles_s = [(last + following) / 2 * hop_s + first_s for (_, last), (following, _) in pairwise(found)]
     borders_s = [0.0, *middles_s, length_s]
     for (first, last), (left_s, right_s) in zip(found, pairwise(borders_s), strict=False):
-        yield SoundEvent(max(first * rules.hop_s - rules.margin_s, left_s), min(last * rules.hop_s + rules.margin_s, right_s))
+        yield SoundEvent(max(first * hop_s + first_s - before_s, left_s), min(last * hop_s + first_s + after_s, right_s))
 
 
 def _reach(above: npt.NDArray[np.bool_], gap: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,8 +18,10 @@ from scipy.signal import resample_poly
 from torch import Tensor
 from torch.nn import functional
 
+from detectors.frames import Frames
 from detectors.fused import for_inference
 from detectors.resnet import OrcaHelloNet
+from detectors.rules import FIXED, BoxRules, Cut, rules_for, version
 from detectors.weights import State, fill, read_weights
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
@@ -41,7 +44,17 @@ class OrcaHelloV1:
     CUDA device) has the instructions, else fp32. `threshold` is what a window's confidence must exceed to become a box.
     """
 
-    def __init__(self, network: OrcaHelloNet, weights_digest: str, *, precision: str = "auto", threshold: float = 0.5) -> None:
+    fixed_cut: ClassVar[Cut] = Cut(0.5, 0.5, 0.0, 0.0, 0.0, 3600.0, WINDOW_S / 2, WINDOW_S / 2)
+
+    def __init__(
+        self,
+        network: OrcaHelloNet,
+        weights_digest: str,
+        *,
+        precision: str = "auto",
+        threshold: float = 0.5,
+        rules: BoxRules | None = None,
+    ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         name = best_precision(self.device) if precision == "auto" else precision
         if name not in PRECISIONS:
@@ -50,11 +63,26 @@ class OrcaHelloV1:
             raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
         self.dtype, self.threshold = PRECISIONS[name], threshold
         self.network = for_inference(network, self.dtype, self.device, (BATCH[self.device.type], 1, MELS, FRAMES))
-        self.model_run = ModelRun("orcahello-v1", f"{weights_digest[:12]}-{name}-{threshold:g}")
+        self.rules, self.strengths = rules, strengths_of(weights_digest)
+        plain = f"{weights_digest[:12]}-{name}"
+        self.model_run = ModelRun(NAME, version(plain, rules) if rules else f"{plain}-{threshold:g}")
 
     def detect(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[Detection]]:
         """See `Detector.detect`. A recording of less than 3 s has no window, and so no detection, as published."""
-        return [list(self._boxes(windows)) for windows in self.confidences(recordings)]
+        if self.rules is None:
+            return [list(self._boxes(windows)) for windows in self.confidences(recordings)]
+        return [
+            [
+                Detection(event, CALL, chance, self.model_run)
+                for event, chance in self.rules.boxes(self.frames(samples, sample_rate))
+            ]
+            for samples, sample_rate in recordings
+        ]
+
+    def frames(self, samples: Samples, sample_rate: int) -> Frames:
+        """The confidence of every window as a frame, centred on its middle; it tells nothing of frequencies."""
+        [confidences] = self.confidences([(samples, sample_rate)])
+        return Frames(np.array(confidences, np.float32), HOP_S, len(samples) / sample_rate, first_s=WINDOW_S / 2)
 
     def confidences(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[float]]:
         """The confidence of every window of each recording; window i begins at 2 * i seconds."""
@@ -134,7 +162,12 @@ NAME = "orcahello-v1"
 REPOSITORY, FILE = "orcasound/orcahello-srkw-detector-v1", "model.safetensors"
 
 
-def load(weights: str, *, precision: str = "auto", threshold: str = "0.5") -> OrcaHelloV1:
+def strengths_of(weights_digest: str) -> str:
+    """The version of the confidences that weights with this SHA-256 give, at either precision."""
+    return weights_digest[:12]
+
+
+def load(weights: str, *, precision: str = "auto", threshold: str = "", rules: str = FIXED) -> OrcaHelloV1:
     """The detector with weights from a file (any storage URI, safetensors or a `.pt` state dict) or `hub@COMMIT`.
 
     Raises InputError for weights that are missing or do not fit.
@@ -142,8 +175,10 @@ def load(weights: str, *, precision: str = "auto", threshold: str = "0.5") -> Or
     state, digest = read_own_weights(weights)
     network = OrcaHelloNet()
     fill(network, state, weights)
+    learned = rules_for(NAME, strengths_of(digest), rules, threshold)
     try:
-        return OrcaHelloV1(network, digest, precision=precision, threshold=float(threshold))
+        own = float(threshold or 0.5) if learned is None else 0.5
+        return OrcaHelloV1(network, digest, precision=precision, threshold=own, rules=learned)
     except ValueError as error:
         raise InputError(f"{NAME}: {error}") from error
 

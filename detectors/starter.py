@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from scipy.signal import resample_poly
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from detectors.events import EventRules, events, placed
+from detectors.events import EventRules, Strength, events, placed
+from detectors.frames import Frames, shape_of
+from detectors.rules import FIXED, LEARNED, BoxRules, Cut, rules_for, version
 from detectors.weights import fill, read_weights
 from podcast.audio import Samples, Wave, mono
 from podcast.errors import InputError
@@ -29,6 +32,8 @@ LOW_HZ, BANDS, BINS = 300.0, 96, 4
 WINDOW, HOP, STRIDE = round(0.04 * RATE), round(0.02 * RATE), 2
 LOWEST_RATE = 4000
 QUANTISATION = 1e-10
+STANDS_OUT = 1.0
+"""From which level, in units of 10 dB, a band counts as more than background."""
 REVISION = 1
 """Raised whenever this module gives other detections for the same weights."""
 
@@ -64,37 +69,49 @@ def _block(channels_in: int, channels_out: int, pool: tuple[int, int]) -> tuple[
 
 
 class Starter:
-    """The `Detector` of this module. `threshold` is the confidence that the strongest frame of a box must reach."""
+    """The `Detector` of this module. Without `rules`, `threshold` is what the strongest frame of a box must reach."""
 
-    def __init__(self, network: StarterNet, weights_digest: str, threshold: float = 0.3) -> None:
+    fixed_cut: ClassVar[Cut] = Cut(0.3, 0.15, 0.4, 0.15, 0.18, 5.0, 0.02, 0.02)
+
+    def __init__(self, network: StarterNet, weights_digest: str, threshold: float = 0.3, rules: BoxRules | None = None) -> None:
         if not 0 < threshold <= 1:
             raise InputError(f"threshold must lie above 0 and up to 1, not {threshold}")
-        self.network = _folded(network)
-        self.threshold = threshold
-        self.model_run = ModelRun(NAME, f"{REVISION}-{weights_digest[:12]}-{threshold:g}")
+        self.network, self.threshold, self.rules = _folded(network), threshold, rules
+        self.strengths = strengths_of(weights_digest)
+        self.model_run = ModelRun(NAME, version(self.strengths, rules) if rules else f"{self.strengths}-{threshold:g}")
 
     def detect(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[Detection]]:
         """See `Detector.detect`. Raises InputError for a sample rate that cannot hold the call band."""
         return [list(self._detect(samples, sample_rate)) for samples, sample_rate in recordings]
 
     def _detect(self, samples: Samples, sample_rate: int) -> Iterator[Detection]:
-        hop_s = STRIDE * HOP / RATE
-        rules = EventRules(self.threshold, self.threshold / 2, 0.4, hop_s, margin_s=hop_s / 2)
-        strength = self.confidences(samples, sample_rate).numpy()
-        found = events(strength, rules)
-        for (first, last), event in zip(found, placed(found, rules, len(samples) / sample_rate), strict=True):
-            yield Detection(event, CALL, round(float(strength[first : last + 1].max()), 4), self.model_run)
+        frames = self.frames(samples, sample_rate)
+        if self.rules is not None:
+            for event, chance in self.rules.boxes(frames):
+                yield Detection(event, CALL, chance, self.model_run)
+            return
+        rules = EventRules(self.threshold, self.threshold / 2, 0.4, frames.hop_s, margin_s=frames.hop_s / 2)
+        found = events(frames.strength, rules)
+        for (first, last), event in zip(found, placed(found, rules, frames.length_s), strict=True):
+            yield Detection(event, CALL, round(float(frames.strength[first : last + 1].max()), 4), self.model_run)
+
+    def confidences(self, samples: Samples, sample_rate: int) -> Strength:
+        """The confidence of every 40 ms of one recording, shape (steps,); step i is centred on (i + 0.25) * 40 ms."""
+        return self.frames(samples, sample_rate).strength
 
     @torch.inference_mode()
-    def confidences(self, samples: Samples, sample_rate: int) -> Tensor:
-        """The confidence of every 40 ms of one recording, shape (steps,); step i is centred on (i + 0.25) * 40 ms."""
+    def frames(self, samples: Samples, sample_rate: int) -> Frames:
+        """The same with what stands out of the background in each of the 96 bands."""
         if sample_rate < LOWEST_RATE:
             raise InputError(f"a sample rate of {sample_rate} Hz cannot hold calls; at least {LOWEST_RATE} Hz is needed")
         levels = whitened(torch.from_numpy(at_own_rate(samples, sample_rate)))
+        hop_s, length_s = STRIDE * HOP / RATE, len(samples) / sample_rate
         if levels.shape[1] < STRIDE:
-            return torch.zeros(0)
+            return Frames(np.zeros(0, np.float32), hop_s, length_s)
         inputs = levels[None].contiguous(memory_format=torch.channels_last)
-        return torch.sigmoid(self.network(inputs))[0]
+        strength = torch.sigmoid(self.network(inputs))[0].numpy()
+        lines = levels[1, : STRIDE * len(strength) : STRIDE].sub(STANDS_OUT).clamp(min=0).numpy()
+        return Frames(strength, hop_s, length_s, shape_of(lines, LOW_HZ + 100 * (np.arange(BANDS) + 0.5)))
 
 
 def at_own_rate(samples: Samples, sample_rate: int) -> Wave:
@@ -139,12 +156,22 @@ def _folded(network: StarterNet) -> StarterNet:
     return copy.requires_grad_(requires_grad=False)
 
 
-def load(weights: str, *, threshold: str = "0.3") -> Starter:
-    """The detector with the weights that ship with it, or those at a URI. Raises InputError for weights that do not fit."""
+def strengths_of(weights_digest: str) -> str:
+    """The version of the frames that weights with this SHA-256 make."""
+    return f"{REVISION}-{weights_digest[:12]}"
+
+
+def load(weights: str, *, threshold: str = "", rules: str = "") -> Starter:
+    """The detector with the weights that ship with it, or those at a URI. Raises InputError for weights that do not fit.
+
+    Its own weights come with learned rules, others need rules of their own. `threshold` is the least confidence of a box, in the
+    words of `least_probability`.
+    """
     state, digest = read_weights(weights or str(SHIPPED), "", "")
     network = StarterNet()
     fill(network, state, weights or str(SHIPPED))
+    learned = rules_for(NAME, strengths_of(digest), rules or (FIXED if weights else LEARNED), threshold)
     try:
-        return Starter(network, digest, float(threshold))
+        return Starter(network, digest, float(threshold or 0.3) if learned is None else 0.3, learned)
     except ValueError as error:
         raise InputError(f"{NAME}: {error}") from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from evaluation.calibration import Calibration
 from evaluation.scores import ModelScores
 from podcast import storage
 
@@ -25,6 +26,25 @@ def plot_curves(scores: Sequence[ModelScores], to: str) -> None:
     axes.legend(loc="lower left", title="AUPRC", fontsize="small")
     with storage.open_write(to) as file:
         figure.savefig(file, format="png", dpi=150)
+
+
+def plot_calibration(found: Calibration, to: str) -> None:
+    """The share of boxes that lie on a call by their confidence, with 95 % intervals, and how many boxes there are, as PNG."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    shares.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    for one in found.bins:
+        low, high = one.interval or (one.share, one.share)
+        shares.plot([one.confidence] * 2, [low, high], color="tab:blue", alpha=0.5)
+        shares.plot(one.confidence, one.share, "o", color="tab:blue")
+        counts.bar(one.low, one.boxes, one.high - one.low, align="edge", color="tab:blue", alpha=0.5, edgecolor="white")
+    title = "Is the confidence a probability?"
+    if found.error is not None:
+        title += f"\nexpected calibration error {found.error:.3f}"
+    shares.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="Share of boxes on a call", title=title)
+    counts.set(xlabel="Confidence", ylabel="Boxes")
+    with storage.open_write(to) as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
 
 
 def plot_training(curves: Sequence[Mapping[str, float]], to: str) -> None:

@@ -78,6 +78,8 @@ def test_the_wheel_holds_what_the_code_reads(wheel: Path) -> None:
         "podcast/vocabulary.csv",
         "importers/tags.tsv",
         "detectors/starter.safetensors",
+        "detectors/starter.rules.json",
+        "detectors/energy.rules.json",
         f"demo/{CONSTRAINTS.name}",
     } <= names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)

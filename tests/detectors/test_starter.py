@@ -76,14 +76,17 @@ def test_the_version_changes_with_weights_and_threshold(starter: Starter) -> Non
     versions = {
         starter.model_run.version,
         load_detector("starter,threshold=0.4").model_run.version,
+        load_detector("starter,rules=fixed").model_run.version,
+        load_detector("starter,rules=fixed,threshold=0.4").model_run.version,
         Starter(StarterNet(), "x").model_run.version,
     }
-    assert len(versions) == 3
+    assert len(versions) == 5
+    assert load_detector("starter,rules=fixed").model_run.version.endswith("-0.3")  # as before there were rules
     with pytest.raises(InputError, match="threshold"):
         load_detector("starter,threshold=2")
 
 
-# Read off spectrograms by eye, to about 0.2 s; none of these recordings was trained on.
+# Read off spectrograms by eye, to about 0.2 s. The network was trained on none of these recordings; its rules were.
 CALLS = {"example.wav": [(1.6, 2.7), (4.2, 5.5), (9.8, 10.7)], "210825-1925_L-highlight.wav": [(0.5, 1.6), (5.5, 6.6)]}
 
 

@@ -1,0 +1,68 @@
+"""`podcast train --recipe rules`: box rules and scores of any detector, from what people said in a round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.output import print_json, progress, say
+from cli.servers import submitted_sessions
+from podcast import audio, storage
+from podcast.audio import Samples
+from podcast.errors import InputError
+from podcast.report import Report
+from podcast.settings import load_settings
+
+
+def train_rules(
+    run: Path,
+    start_from: str | None,
+    truth: str | None,
+    round_name: str | None,
+    export_file: str | None,
+    audio_folder: str | None,
+    previous: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Learn, test, write the run's folder and say what it saves. Raises InputError for what cannot be learned from."""
+    # Imported here since scikit-learn takes a second that no other command should wait for.
+    from detectors import load_detector
+    from detectors.base import Framed
+    from importers.release import read_splits
+    from training.learned import learn
+    from training.reviewed import Reviewed, lessons, of_table, remembered, reviewed
+
+    if not audio_folder:
+        raise InputError("--audio is missing: the folder that holds the WAVs of the labels")
+    spec = start_from or load_settings().ml_detector
+    detector = load_detector(spec)
+    if not isinstance(detector, Framed):
+        raise InputError(f"{spec} has no frames that rules could be learned for")
+    report = Report()
+    found = of_table(truth) if truth else []
+    if round_name or export_file:
+        found += reviewed(submitted_sessions(round_name, export_file)[0], report)
+    taught = lessons(found, remembered(run, map(read_splits, previous)))
+    with progress("Listening", as_json=as_json, total=len(taught.learned) + len(taught.tested)) as advance:
+
+        def read(session: Reviewed) -> tuple[Samples, int]:
+            advance(1)
+            return audio.read(storage.join(audio_folder, f"{session.name}.wav"))
+
+        about = {"round": round_name or "", "table": truth or "", "sessions": len(taught.learned)}
+        scores = learn(detector, taught, read, run, about)
+    if as_json:
+        print_json({"run": str(run), "rules_file": str(run / "rules.json"), **scores, **report.as_dict()})
+        return
+    say(
+        f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions: {run}/rules.json, README.md, "
+        f"scores.json and reliability.png. Use it as --detector {scores['detector']},rules={run}/rules.json"
+    )
+    if scores["before"]:
+        before, after = (scores[name]["edits_a_minute"] for name in ("before", "after"))
+        say(f"Edits a minute on {scores['tested_sessions']} sessions held out from it: {after:.1f}, and {before:.1f} before")
+    else:
+        say("warning: no session was left for a test, so nobody knows what these rules save", err=True)
+    for refusal in report.refusals:
+        say(f"refused: {refusal}", err=True)

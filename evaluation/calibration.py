@@ -1,0 +1,81 @@
+"""Is a confidence a probability? Boxes by their confidence, against the share of them that lie on a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.scoring import bootstrap_interval
+
+BINS = 10
+Scored = Sequence[tuple[float, int]]
+"""The confidence of each box of a recording, and 1 if it lies on a call, else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Boxes whose confidence lies from `low` to `high`: how many, their mean confidence, and how many of them lie on a call.
+
+    `interval` holds the share that do with a probability of 95 % (bootstrap over recordings).
+    """
+
+    low: float
+    high: float
+    boxes: int
+    confidence: float
+    on_calls: int
+    interval: tuple[float, float] | None
+
+    @property
+    def share(self) -> float:
+        """The share of boxes that lie on a call."""
+        return self.on_calls / self.boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A reliability table without its empty bins, and the expected calibration error: the mean distance of confidence and share,
+    weighted by boxes; with its 95 % interval."""
+
+    bins: tuple[Bin, ...]
+    error: float | None
+    interval: tuple[float, float] | None
+
+
+def calibration(recordings: Sequence[Scored], least: float = 0.0, *, draws: int = 300) -> Calibration:
+    """The calibration of boxes with a confidence of at least `least`, recording by recording."""
+    chances, lies, origin = (
+        (
+            np.array(column)
+            for column in zip(
+                *((chance, lie, number) for number, boxes in enumerate(recordings) for chance, lie in boxes if chance >= least),
+                strict=True,
+            )
+        )
+        if any(chance >= least for boxes in recordings for chance, _ in boxes)
+        else (np.zeros(0), np.zeros(0), np.zeros(0, int))
+    )
+    place = np.minimum((chances * BINS).astype(int), BINS - 1)
+    # Of each recording and bin: boxes, their confidences in sum, and how many lie on a call.
+    sums = np.zeros((3, len(recordings), BINS))
+    for layer, values in zip(sums, (np.ones(len(chances)), chances, lies), strict=True):
+        np.add.at(layer, (origin, place), values)
+
+    def error(members: Sequence[int]) -> float | None:
+        boxes, confidence, hits = sums[:, members].sum(axis=1)
+        return float(np.abs(confidence - hits).sum() / boxes.sum()) if boxes.sum() else None
+
+    everything = range(len(recordings))
+    bins = []
+    for number in np.flatnonzero(sums[0].sum(axis=0)):
+
+        def share(members: Sequence[int], number: int = number) -> float | None:
+            boxes, _, hits = sums[:, members, number].sum(axis=1)
+            return float(hits / boxes) if boxes else None
+
+        boxes, confidence, hits = sums[:, :, number].sum(axis=1)
+        interval = bootstrap_interval(share, len(recordings), rounds=draws)
+        bins.append(Bin(number / BINS, (number + 1) / BINS, int(boxes), float(confidence / boxes), int(hits), interval))
+    return Calibration(tuple(bins), error(everything), bootstrap_interval(error, len(recordings), rounds=draws))

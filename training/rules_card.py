@@ -1,0 +1,73 @@
+"""The card of learned rules: what they were learned from, what they save, and how far their probabilities can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from detectors.rules import BoxRules
+
+
+def card(rules: BoxRules, scores: Mapping[str, Any]) -> str:
+    """The card as Markdown; `scores` as `training.learned.learn` gives them."""
+    parts = [
+        f"# Box rules and scores for {rules.detector}\n\n"
+        f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions, beginning from "
+        f"`{scores['began_from']}`. Use them as `{rules.detector},rules=DIR/rules.json`. SHA-256 of the rules: `{rules.digest}`.",
+        _edits(scores),
+        "## Is the confidence a probability?\n\n"
+        f"Boxes from {rules.least:g} on, of recordings that the score had not learned from (each fold of recordings scored by "
+        "what the others taught):\n\n" + reliability(scores["calibration_across_folds"]) + "\n\n![Reliability](reliability.png)",
+        "## Thresholds\n\nFor `threshold=precision:0.9` and the like: boxes from this probability on.\n\n"
+        + _table(("asked", "least probability", "reached", "95 % interval"), map(_threshold, scores["thresholds"])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def reliability(found: Mapping[str, Any]) -> str:
+    """The reliability table, and the expected calibration error in a sentence."""
+    rows = [
+        (
+            f"{one['low']:.1f} to {one['high']:.1f}",
+            one["boxes"],
+            f"{one['confidence']:.2f}",
+            f"{one['share']:.2f}" + (f" ({one['interval'][0]:.2f} to {one['interval'][1]:.2f})" if one["interval"] else ""),
+        )
+        for one in found["bins"]
+    ]
+    error = "Nothing was boxed." if found["error"] is None else f"Expected calibration error: {found['error']:.3f}"
+    if found["interval"]:
+        error += f" ({found['interval'][0]:.3f} to {found['interval'][1]:.3f})"
+    return _table(("confidence", "boxes", "mean confidence", "share on calls"), rows) + f"\n\n{error}"
+
+
+def _edits(scores: Mapping[str, Any]) -> str:
+    if not scores["before"]:
+        return "## Edits a minute\n\nNo session was left for a test: all reviewed ones belong to what is learned from."
+    rows = [
+        (
+            name,
+            f"{row['edits_a_minute']:.2f}"
+            + (f" ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})" if row["interval"] else ""),
+            *(row[count] for count in ("kept", "moved", "deleted", "added")),
+        )
+        for name, row in ((f"before ({scores['began_from']})", scores["before"]), ("with these rules", scores["after"]))
+    ]
+    before = scores["before"]
+    return (
+        f"## Edits a minute\n\nOn {scores['tested_sessions']} sessions ({before['minutes']:.1f} minutes) of recordings that "
+        f"nothing was learned from; an empty page takes {before['from_nothing_a_minute']:.2f}.\n\n"
+        + _table(("", "edits a minute", "kept", "moved", "deleted", "added"), rows)
+    )
+
+
+def _threshold(answer: Mapping[str, Any]) -> Sequence[object]:
+    if "refused" in answer:
+        return answer["asked"], "refused", answer["refused"], ""
+    low, high = answer["interval"]
+    return answer["asked"], f"{answer['least']:.2f}", f"{answer['value']:.2f}", f"{low:.2f} to {high:.2f}"
+
+
+def _table(header: Sequence[object], rows: Any) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
