@@ -184,7 +184,6 @@ def test_of_several_boxes_the_one_nearest_to_the_medians_is_taken() -> None:
     assert taken((1.0, 3.3), (1.1, 3.0), (1.2, 2.9)) == (1.1, 3.0)
 
 
-
 @pytest.mark.parametrize(
     ("types", "expected"),
     [
