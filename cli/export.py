@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import click
 
-from cli.options import min_heard_option
+from cli.options import min_heard_option, page_option
 from cli.output import finish, json_option, progress
 from cli.servers import submitted_sessions, task_audio
 from exporters import EXPORTERS, NEED_PREDICTIONS
 from exporters.base import WriteOptions
-from podcast.errors import Refusal
+from podcast.errors import InputError, Refusal
 from podcast.model import Session
 
 
@@ -36,6 +36,7 @@ from podcast.model import Session
     help="Which of several submissions of a session; `all` writes one folder each.",
 )
 @click.option("--audio", metavar="URI", help="Folder with <session id>.wav, where the sessions' own addresses cannot be read.")
+@page_option
 @min_heard_option
 @json_option
 def export_command(
@@ -47,6 +48,7 @@ def export_command(
     annotator: str,
     audio: str | None,
     min_heard: float | None,
+    label_config: str | None,
     as_json: bool,
 ) -> None:
     """Write the completed sessions of a round. The same answers give the same bytes.
@@ -54,12 +56,16 @@ def export_command(
     Skipped, unsure and unreviewed sessions are counted and left out. What an earlier export into the folder wrote is replaced,
     or removed where it is no longer true; files of anybody else are never touched.
     """
+    from labelstudio.page import page
     from podcast.settings import load_settings
 
     with progress("Exporting", as_json=as_json) as advance:
         wanted = export_format in NEED_PREDICTIONS
         opened = task_audio(load_settings(), *filter(None, [audio]))
-        sessions, unseen = submitted_sessions(round_name, export_file, project, with_predictions=wanted, audio=opened)
+        if label_config and round_name:
+            raise InputError("--label-config belongs to --file: a round in Label Studio says its own page")
+        known = page(label_config) if label_config else None
+        sessions, unseen = submitted_sessions(round_name, export_file, project, with_predictions=wanted, audio=opened, page=known)
 
         def counted() -> Iterator[Session | Refusal]:
             for session in sessions:

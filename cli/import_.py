@@ -17,6 +17,7 @@ from cli.archive import (
     split_options,
     windows_of,
 )
+from cli.options import page_option
 from cli.output import finish, json_option, progress, say
 from cli.servers import connect, ml_backend_of
 from cli.sources import COPY, page_audio_option, read_source, source_options
@@ -35,6 +36,7 @@ presign_option = click.option(
 @click.option("--round", "round_name", required=True, help="Name of the round: the project's title.")
 @click.option("--project", type=int, help="Number of the project, if it is not found by its title.")
 @click.option("--rounds-file", metavar="URI", help="Pod.Cast's rounds file, for the project's description.")
+@page_option
 @presign_option
 @page_audio_option(COPY)
 @source_options
@@ -45,6 +47,7 @@ def import_command(
     round_name: str,
     project: int | None,
     rounds_file: str | None,
+    label_config: str | None,
     presign: bool,
     page_audio: str,
     as_json: bool,
@@ -55,6 +58,7 @@ def import_command(
     SOURCE is a session JSON, a folder of them, a prediction TSV or a folder of WAVs, as a path or URI; or hls://NODE, a
     hydrophone of Orcasound's archive, with --start and --end: then the WAVs are written to the folder --audio.
     """
+    from labelstudio.page import page
     from labelstudio.round_in import bring_in
     from podcast.settings import load_settings
 
@@ -73,6 +77,7 @@ def import_command(
         document_root=settings.label_studio_local_files_document_root,
         ml_backend=ml_backend_of(settings),
         project=project,
+        page=page(label_config) if label_config else None,
         presign=presign,
         copies=page_audio == COPY,
         say=partial(say, err=True),

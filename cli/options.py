@@ -1,4 +1,4 @@
-"""Kinds of values that options take."""
+"""Kinds of values that options take, and options of several commands."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ min_heard_option = click.option(
     "--min-heard", type=SHARE, help="Leave out, as unreviewed, answers of which less than this share was heard."
 )
 """See `podcast.heard`."""
+
+page_option = click.option(
+    "--label-config",
+    metavar="find-calls|which-orcas|sort-false-alarms|URI",
+    help="The round's page: one that comes with the project, or a labeling configuration of your own.",
+)

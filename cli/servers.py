@@ -10,6 +10,7 @@ from podcast.errors import InputError
 if TYPE_CHECKING:
     from labelstudio.audio import TaskAudio
     from labelstudio.client import Server
+    from labelstudio.labels import LabelConfig
     from labelstudio.round_in import MlBackend
     from labelstudio.round_out import Sessions
     from podcast.settings import Settings
@@ -46,10 +47,12 @@ def submitted_sessions(
     *,
     with_predictions: bool = False,
     audio: TaskAudio | None = None,
+    page: LabelConfig | None = None,
 ) -> tuple[Sessions, int]:
     """The submitted sessions of a round or of an export file, and how many sessions the round has (0 for a file).
 
-    `audio` is to open theirs: it is told of the round, whose storages say which cloud addresses it may read.
+    `page` is the page of an export file; a round says its own. `audio` is to open theirs: it is told of the round, whose storages
+    say which cloud addresses it may read.
     """
     if (round_name is None) == (export_file is None):
         raise InputError("name either --round or --file")
@@ -57,7 +60,7 @@ def submitted_sessions(
     from podcast.settings import load_settings
 
     if export_file is not None:
-        return file_sessions(export_file), 0
+        return file_sessions(export_file, config=page), 0
     found = Round.find(connect(load_settings()), round_name or "", project_id)
     if audio is not None:
         audio.projects.add(found.project["id"])

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from cli.options import page_option
 from cli.output import finish, json_option, progress
 from cli.sources import COPY, page_audio_option, read_source, source_options
 from importers.base import own_name
-from labelstudio.labels import LabelConfig
+from labelstudio.page import FIND_CALLS, page
 from labelstudio.signed import signing_key
 from labelstudio.tasks import to_tasks
 from podcast import storage
@@ -23,10 +24,13 @@ from podcast.report import Report
 @click.argument("source")
 @click.option("-o", "--output", required=True, metavar="URI", help="File to write, for Label Studio's Import button.")
 @click.option("--round", "round_name", default="", help="Name of the round; else the source's own name.")
+@page_option
 @page_audio_option(COPY)
 @source_options
 @json_option
-def tasks_command(source: str, output: str, round_name: str, page_audio: str, as_json: bool, **options: Any) -> None:
+def tasks_command(
+    source: str, output: str, round_name: str, label_config: str | None, page_audio: str, as_json: bool, **options: Any
+) -> None:
     """Write SOURCE as a task file. Needs neither a server nor the audio.
 
     Listening copies are made of the recordings that are here; the page plays the others as they are. For audio outside
@@ -40,7 +44,7 @@ def tasks_command(source: str, output: str, round_name: str, page_audio: str, as
     report.counts.update(written=0, refused=0)
     settings = load_settings()
     root, key = settings.label_studio_local_files_document_root, settings.audio_signing_key or settings.label_studio_api_key
-    config, name = LabelConfig.load(), round_name or own_name(source)
+    config, name = page(label_config or FIND_CALLS), round_name or own_name(source)
 
     def root_of(uri: str) -> Path | None:
         path = storage.local_path(uri)

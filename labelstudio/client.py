@@ -108,12 +108,14 @@ class Server:
         """The round's project, and whether it was made just now.
 
         A project that is there keeps its labeling configuration (its maintainer may have added labels); its description is
-        brought up to date. Raises InputError if its configuration lacks a control that this project needs.
+        brought up to date. Raises InputError if its configuration lacks a control that this project needs, or has a label
+        that the vocabulary does not have.
         """
         project = self.check_name(round_, project_id)
         if project is None:
             return self._make_project(round_, config)
-        LabelConfig.parse(project["label_config"], f"the labeling configuration of project {project['id']}")
+        place = f"the labeling configuration of project {project['id']}"
+        LabelConfig.parse(project["label_config"], place).check(place)
         if round_.description and project["description"] != round_.description:
             with self._clear_errors():
                 self.sdk.projects.update(project["id"], description=round_.description)

@@ -87,7 +87,7 @@ def examine_round(server: Server, project: Json, document_root: Path | None = No
     """
     name, number = f"round {project['title']}", project["id"]
     try:
-        LabelConfig.parse(project["label_config"], "its labeling configuration")
+        LabelConfig.parse(project["label_config"], "its labeling configuration").check("its labeling configuration")
         yield Finding(f"{name}: page", True, "has every control")
     except PodcastError as error:
         yield Finding(f"{name}: page", False, str(error), "paste label_config.xml into Settings, Labeling Interface")

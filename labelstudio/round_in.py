@@ -15,6 +15,7 @@ from labelstudio.client import Server
 from labelstudio.cloud import audio_problem, ensure_cloud_storage
 from labelstudio.labels import LabelConfig
 from labelstudio.lease import Say
+from labelstudio.page import page as own_page
 from labelstudio.served import LOCAL_FILES
 from labelstudio.sync import Target, sync
 from podcast import storage
@@ -55,6 +56,7 @@ def bring_in(
     advance: Callable[[int], None] = lambda _: None,
     *,
     project: int | None = None,
+    page: LabelConfig | None = None,
     presign: bool = False,
     copies: bool = False,
     say: Say = lambda _: None,
@@ -64,7 +66,8 @@ def bring_in(
     With `copies` the page plays listening copies, made where they are missing. `advance` is told of sessions that are ready.
 
     The project is made once the source has given its first session, so that a typo in a source or a detector leaves none behind.
-    `say` is told if another import has to be waited for.
+    A new project gets `page`, or else the project's own; one that is there keeps what it has. `say` is told if another import has
+    to be waited for.
     """
     there = server.check_name(round_, project)
     first, sessions = _opened(sessions)
@@ -72,7 +75,7 @@ def bring_in(
         report = Report(Counter(created=0, updated=0, unchanged=0, refused=0))
         list(report.accepted(sessions))
         return Brought(report, None, False)
-    found, made = server.ensure_project(round_, LabelConfig.load(), project)
+    found, made = server.ensure_project(round_, page or own_page(), project)
     played, notes = _Played(document_root), Report()
     if copies:
         sessions = with_copies(sessions, played.place, notes)
@@ -80,6 +83,8 @@ def bring_in(
     target = Target(server, found["id"], round_.name, config, played.address, played.copy)
     report = sync(target, _told(sessions, advance), say)
     report.add(notes)
+    if page and not config.means_the_same(page):
+        report.warn("the round has a page of its own already, and keeps it: change it in Settings, Labeling Interface")
     for folder in sorted(played.folders):
         server.ensure_local_files(found["id"], folder)
     for place in sorted(played.clouds, key=lambda item: (item.kind, item.container)):

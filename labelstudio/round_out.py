@@ -68,11 +68,19 @@ class Round:
         return to_sessions(tasks, config, self.server.users())
 
 
-def file_sessions(uri: str, label_studio_url: str = "", addresses: dict[tuple[str, str], str] | None = None) -> Sessions:
-    """The sessions of Label Studio's JSON export, with the addresses of their tasks at `label_studio_url` as in `Round.all`."""
+def file_sessions(
+    uri: str,
+    label_studio_url: str = "",
+    addresses: dict[tuple[str, str], str] | None = None,
+    config: LabelConfig | None = None,
+) -> Sessions:
+    """The sessions of Label Studio's JSON export, with the addresses of their tasks at `label_studio_url` as in `Round.all`.
+
+    `config` is the page that the round had, if it was another than the project's own.
+    """
     noted = {} if addresses is None else addresses
     tasks = (_with_address(task, label_studio_url, task.get("project"), noted) for task in read_export(uri))
-    return to_sessions(tasks, LabelConfig.load())
+    return to_sessions(tasks, config or LabelConfig.load())
 
 
 def to_sessions(tasks: Iterable[Json], config: LabelConfig, users: Mapping[int, str] | None = None) -> Sessions:

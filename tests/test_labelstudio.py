@@ -136,8 +136,8 @@ def test_a_box_that_overshoots_the_recording_a_little_ends_with_it() -> None:
 
 
 def test_an_unknown_label_is_refused() -> None:
-    with pytest.raises(InputError, match="label 'Humpback'"):
-        to_task(session(Detection(SoundEvent(1, 2), "Humpback", 0.5, RUN)), "x", CONFIG)
+    with pytest.raises(InputError, match="label 'Walrus'"):
+        to_task(session(Detection(SoundEvent(1, 2), "Walrus", 0.5, RUN)), "x", CONFIG)
 
 
 def annotated(result: list[Any], **more: Any) -> dict[str, Any]:

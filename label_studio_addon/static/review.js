@@ -5,7 +5,7 @@
   document.documentElement.dataset.podcast = document.currentScript.dataset.podcast;
 
   const QUESTIONS = {
-    boxes_beside_no_calls: "You left boxes, and said that there are no calls. Which is it?",
+    boxes_beside_no_calls: "You left boxes of calls, and said that there are no calls. Which is it?",
     audio_not_loaded: "The sound did not load, so nobody can have heard this minute.",
     not_heard: "You have heard less than half of this minute.",
   };
@@ -41,7 +41,7 @@
   function doubts(annotation, now) {
     const found = [];
     const results = annotation.serializeAnnotation();
-    const boxes = results.some((item) => item.type === "labels");
+    const boxes = results.some((item) => item.value.labels?.some((label) => calls().includes(label)));
     const none = results.some((item) => item.value.choices?.some((choice) => noCalls().includes(choice)));
     if (boxes && none) found.push("boxes_beside_no_calls");
     if (now && !now.loaded) found.push("audio_not_loaded");
@@ -49,10 +49,13 @@
     return found;
   }
 
-  /* The answers that label_config.xml gives this meaning. */
-  function noCalls() {
+  /* The answers and the labels that label_config.xml gives this meaning. */
+  const noCalls = () => valuesOf("Choice[reviewState=no_calls]");
+  const calls = () => valuesOf("Label[certainty]");
+
+  function valuesOf(selector) {
     const config = new DOMParser().parseFromString(window.Htx.config, "text/xml");
-    return [...config.querySelectorAll("Choice[reviewState=no_calls]")].map((choice) => choice.getAttribute("value"));
+    return [...config.querySelectorAll(selector)].map((element) => element.getAttribute("value"));
   }
 
   let busy = false;

@@ -80,12 +80,18 @@ def test_a_label_of_nobodys_table_is_named_and_is_no_call_nor_silence(name: str,
 
 def test_a_list_of_named_sounds_calls_each_by_its_maker(tmp_path: Path) -> None:
     """Formats that list sounds, and no sessions: the sessions here are reported as residents, and so is the orca of no kind."""
-    assert {"pods-ai"} == LISTS
+    assert {"pods-ai", "bouts"} == LISTS
     labels = [item.name for item in vocabulary.sources()]
     given = [session("s_calls", Review("v@x.org", ReviewState.CALLS, marked(*labels, "Dolphin")))]
     report, _ = export(tmp_path, "pods-ai", given)
     assert categories(tmp_path) == ["human", "humpback", "jingle", "resident", "resident", "transient", "vessel", "water"]
     assert sidecar(tmp_path)["s_calls"] == [(2 * n + 0.5, label) for n, label in enumerate([*labels, "Dolphin"])]
+    assert report.counts["other_sounds"] == len(labels) - 3 + 1
+    report, _ = export(tmp_path / "bouts", "bouts", given)
+    with (tmp_path / "bouts" / "bouts.csv").open(newline="") as file:
+        found = sorted(row["source"] for row in csv.DictReader(file))
+    assert found == ["animal", "biggs", "equipment", "humpback", "people", "resident", "vessel", "water"]
+    assert sidecar(tmp_path / "bouts")["s_calls"] == [(2 * n + 0.5, label) for n, label in enumerate([*labels, "Dolphin"])]
     assert report.counts["other_sounds"] == len(labels) - 3 + 1
 
 
