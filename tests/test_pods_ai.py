@@ -200,7 +200,7 @@ def test_what_is_no_sample(tmp_path: Path) -> None:
         reviewed("reported ship", (1.0, "Call", ""), more=(reported("vessel", "fp_machine_only", 0),)),
     ]
     assert samples(tmp_path, *odd) == []
-    untimed = replace(reviewed("x", (1.0, "Humpback", "")), id="tape")
+    untimed = replace(reviewed("x", (1.0, "Call", "")), id="tape")
     untimed = replace(untimed, recording=replace(untimed.recording, start=None))
     report = EXPORTERS["pods-ai"]([untimed], str(tmp_path / "to"), WriteOptions())
     assert (report.counts["written"], report.counts["refused"]) == (0, 1)

@@ -28,6 +28,13 @@ def marked(*labels: str) -> tuple[Annotation, ...]:
     return tuple(replace(boxes((2 * n + 0.5, 2 * n + 1.5))[0], label=label) for n, label in enumerate(labels))
 
 
+def heard(folder: Path) -> list[tuple[str, str]]:
+    """The source of its bout, and the label, of every box in a list of bouts."""
+    path = folder / "bouts.json"
+    found = json.loads(path.read_text())["bouts"] if path.exists() else []
+    return sorted((bout["source"], box["label"]) for bout in found for told in bout["detections"] for box in told["annotations"])
+
+
 def categories(folder: Path) -> list[str]:
     """The categories of a table of samples (pods-ai)."""
     if not (folder / "training_samples.csv").exists():
@@ -88,10 +95,13 @@ def test_a_list_of_named_sounds_calls_each_by_its_maker(tmp_path: Path) -> None:
     assert sidecar(tmp_path)["s_calls"] == [(2 * n + 0.5, label) for n, label in enumerate([*labels, "Dolphin"])]
     assert report.counts["other_sounds"] == len(labels) - 3 + 1
     report, _ = export(tmp_path / "bouts", "bouts", given)
-    with (tmp_path / "bouts" / "bouts.csv").open(newline="") as file:
-        found = sorted(row["source"] for row in csv.DictReader(file))
-    assert found == ["animal", "biggs", "equipment", "humpback", "people", "resident", "vessel", "water"]
-    assert sidecar(tmp_path / "bouts")["s_calls"] == [(2 * n + 0.5, label) for n, label in enumerate([*labels, "Dolphin"])]
+    typed = {item.name for item in vocabulary.sources() if item.kind is not Kind.UNKNOWN}
+    assert heard(tmp_path / "bouts") == sorted(
+        ("resident" if label in ("Call", "Southern Resident") else vocabulary.sources()[n].key, label)
+        for n, label in enumerate(labels)
+        if label in typed
+    )
+    assert sidecar(tmp_path / "bouts")["s_calls"] == sidecar(tmp_path)["s_calls"]
     assert report.counts["other_sounds"] == len(labels) - 3 + 1
 
 
@@ -164,8 +174,15 @@ def test_in_any_vocabulary_a_list_of_named_sounds_calls_none_by_another_name(
     with tempfile.TemporaryDirectory() as folder, patch.object(vocabulary, "_table", lambda: table):
         export(Path(folder), "pods-ai", sessions)
         found, kept = categories(Path(folder)), sidecar(Path(folder))
+        export(Path(folder) / "bouts", "bouts", sessions)
+        bouts = heard(Path(folder) / "bouts")
     sure = {item.id for item in sessions if settled_state(item, table) is not ReviewState.UNSURE}
     assert found == sorted(
         f"{table[label].is_orca} {label}" for owner, _, label in boxes_of(sessions) if owner in sure and label in table
     )
     assert all((start, label) in kept.get(owner, []) for owner, start, label in boxes_of(sessions) if label not in table)
+    assert bouts == sorted(
+        (table[label].key, label)
+        for owner, _, label in boxes_of(sessions)
+        if owner in sure and label in table and table[label].kind is not Kind.UNKNOWN
+    )
