@@ -10,15 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from importers import pods_ai
+from importers import orcahello, pods_ai
 from podcast import storage
 from podcast.errors import InputError, Refusal
 from podcast.model import Session, Sighting
 from podcast.reading import Table, parse_json
 from podcast.times import parse_utc
 
-CLIP_S = 60.0
-"""An OrcaHello detection is one clip of a minute that begins at its timestamp."""
 STARTS = ("startTime", "start_time", "start")
 ENDS = ("endTime", "end_time", "end")
 NODES = ("nodeName", "node_name", "source_guid", "node")
@@ -84,8 +82,8 @@ def to_window(entry: Mapping[str, Any]) -> Window:
     node = _node(node)
     if "timestamp" in entry:
         start = _time(entry, ("timestamp",))
-        end = start + timedelta(seconds=CLIP_S)
-        return Window(node, start, end, (_of_orcahello(entry, node, start, end),))
+        end = start + timedelta(seconds=orcahello.CLIP_S)
+        return Window(node, start, end, (orcahello.sighting(entry, node, start),))
     start, end = _time(entry, STARTS), _time(entry, ENDS)
     if not start < end:
         raise InputError(f"ends at {end.isoformat()}, before it starts")
@@ -96,20 +94,6 @@ def _node(name: Any) -> str:
     if not (isinstance(name, str) and NODE.fullmatch(name)):
         raise InputError(f"{reprlib.repr(name)} is no node's name, such as rpi_orcasound_lab")
     return name
-
-
-def _of_orcahello(entry: Mapping[str, Any], node: str, start: datetime, end: datetime) -> Sighting:
-    """What a stored detection tells beside its time, as far as it can be read: none of it decides where to look."""
-    confidence = entry.get("whaleFoundConfidence")
-    if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 100:
-        confidence = None
-    elif confidence > 1:  # 0 to 100, but in the oldest
-        confidence = round(confidence / 100, 8)
-    tags = entry.get("tags") or ()
-    names = tags.split(";") if isinstance(tags, str) else tags if isinstance(tags, list) else ()
-    found = tuple(tag.strip() for tag in names if isinstance(tag, str) and tag.strip())
-    state, comments = (value if isinstance(value := entry.get(name), str) else "" for name in ("state", "comments"))
-    return Sighting(node, start, start, end, f"orcahello {state}".strip(), "", confidence, comments, found)
 
 
 def _time(entry: Mapping[str, Any], names: tuple[str, ...]) -> datetime:

@@ -39,6 +39,7 @@ def targets(seeds: Seeds) -> Iterator[Target]:
     """All of them."""
     for kind in ("podcast-json", "podcast-predictions", "podcast-annotations"):
         yield Target(kind, partial(_file, seeds), partial(_read_file, kind, seeds))
+    yield Target("orcahello", partial(_detections, seeds), partial(_read_file, "orcahello", seeds))
     windows = seeds.rows("podcast_eval/FastAI-ResNet50_R1to12.tsv", "\t", 20)
     labels = seeds.rows("podcast_eval/podcast_test_round1.test.tsv", "\t", 1)
     labels += [[f"{number}.wav", "0", "0", *labels[1][3:]] for number in range(2)]
@@ -64,6 +65,12 @@ def _file(seeds: Seeds, chance: Random) -> Case:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return Case(content)
     return damaged(chance, chance.choice(seeds.load_files))
+
+
+def _detections(seeds: Seeds, chance: Random) -> Case:
+    stored = {**seeds.label("orcahello/OrcaHelloDetection.json"), "timestamp": "2023-10-13T22:43:10.5Z", "tags": ["S01", "click"]}
+    stored["location"] = {**stored["location"], "id": "rpi_sunset_bay"}
+    return damaged(chance, chance.choice((stored, [stored, {**stored, "audioUri": "https://x/other.wav"}])))
 
 
 def _read_file(kind: str, seeds: Seeds, case: Case, folder: Path, outcome: Outcome) -> None:
