@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from importers import IMPORTERS
 from importers.base import ReadOptions
+from importers.podcast_json import kind_of
 from podcast.errors import InputError, Refusal
 from podcast.model import Certainty, Outcome, ReviewState, Session
 from podcast.reviews import review_state
@@ -102,6 +103,9 @@ class TestPodcastJson:
             ('{"annotations": 3}', "annotations: expected a list, not 3"),
             ('{"annotations": [3]}', "annotations[0]: expected an object, not 3"),
             ('{"uri": 3, "annotations": []}', "uri: expected text, not 3"),
+            ('{"absolute_time": 3, "annotations": []}', "absolute_time: expected text, not 3"),
+            ('{"source_guid": null, "annotations": []}', "source_guid: expected text, not None"),
+            ('{"model_guid": {}, "annotations": []}', "model_guid: expected text, not {}"),
             ('{"annotations": [{"duration_s": 1}]}', "annotations[0].start_s: expected a number, not None"),
             ('{"annotations": [{"start_s": "1", "duration_s": 1}]}', "annotations[0].start_s: expected a number, not '1'"),
             ('{"annotations": [{"start_s": 1, "duration_s": 0}]}', "annotations[0]: an event must have 0 <= start < end"),
@@ -194,6 +198,7 @@ class TestPodcastJson:
         path = write_json(tmp_path / folder / "annotations.json", {"annotations": boxes, **more})
         session = one("podcast-json", path)
         assert (bool(session.model_runs), bool(session.reviews)) == (by_model, not by_model)
+        assert kind_of({"annotations": boxes, **more}, str(path)) == ("predictions" if by_model else "annotations")
 
     def test_what_a_file_does_not_say_comes_from_its_name_and_the_options(self, tmp_path: Path) -> None:
         boxes = [{"start_s": 5, "duration_s": 1, "confidence": 0.65}, {"start_s": 1, "duration_s": 1, "confidence": 0.6499}]
