@@ -86,7 +86,22 @@ def test_raven_birdnet(tmp_path: Path) -> None:
         ["1", *first, "1.001", "2.5", "0.0", "24000.0", "Call", "orca", "1.0", "full.wav", "1.001", "S16", "certain", ""],
         ["2", *first, "10.25", "11.0", "0.0", "8000.0", "Call", "orca", "0.5", "full.wav", "10.25", "", "uncertain", "a 'ship'"],
         ["3", *first, "20.0", "21.125", "500.5", "4000.0", "Humpback", "humpback", "1.0", "full.wav", "20.0", "", "certain", ""],
-        ["4", *first, "30.0", "31.0", "250.0", "24000.0", "Seal", "Seal", "1.0", "full.wav", "30.0", "Bark S1", "certain", ""],
+        [
+            "4",
+            *first,
+            "30.0",
+            "31.0",
+            "250.0",
+            "24000.0",
+            "Other animal",
+            "animal",
+            "1.0",
+            "full.wav",
+            "30.0",
+            "Bark S1",
+            "certain",
+            "",
+        ],
     ]
     _, none = table(files["none.BirdNET.selection.table.txt"], "\t")
     assert none == ["1", *first, "0.0", "60.0", "0.0", "24000.0", "nocall", "nocall", "1.0", "none.wav", "0.0", "", "", ""]
