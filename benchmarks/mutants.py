@@ -36,10 +36,8 @@ ROOT = Path(__file__).parents[1]
 BAR = 0.92
 LABELS = ("tests/test_task_shape.py", "tests/test_labelstudio.py", "tests/test_submissions.py")
 SCORES = ("tests/test_scoring.py", "tests/evaluation")
-EXPORTS = (
-    *(f"tests/exports/test_{name}.py" for name in ("every_format", "folder", "to_the_letter")),
-    "tests/releases/test_formats.py",
-)
+OF_FORMATS = ("every_format", "folder", "to_the_letter", "bouts", "sources")
+EXPORTS = (*(f"tests/exports/test_{name}.py" for name in OF_FORMATS), "tests/releases/test_formats.py", "tests/test_pods_ai.py")
 TESTS: dict[str, Sequence[str]] = {
     "podcast/times.py": ("tests/test_times.py",),
     "podcast/splits.py": ("tests/releases/test_splits.py",),
