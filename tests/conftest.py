@@ -31,6 +31,7 @@ settings.load_profile("podcast")
 LONG = (
     "tests/addon/",
     "tests/cloud/",
+    "tests/deployment/",
     "tests/test_loop.py",
     "tests/test_demo.py",
     "tests/test_page.py",

@@ -20,40 +20,29 @@ import httpx
 import pytest
 import yaml
 
-from demo.install import CONSTRAINTS
+from demo.install import CONSTRAINTS, find_label_studio
 from demo.processes import running
+from podcast.settings import Settings
+from tests.compose import COMPOSE, VARIABLE, composed, example
 from tests.conftest import ROOT, TIMEOUT_S
 from tests.ports import own_port
 
-COMPOSE = ROOT / "docker-compose.yml"
 SECRET = re.compile("PASSWORD|TOKEN|KEY")
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<words>[^}]*))?\}")
+PINNED = re.compile(r"[\w./-]+:\d+\.\d+(\.\d+)?(-[\w-]+)?@sha256:[0-9a-f]{64}")
+SECRETS = ("LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_API_KEY", "LABEL_STUDIO_SECRET_KEY", "POSTGRES_PASSWORD")
 
 
-def example() -> dict[str, str]:
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def interpolated(text: str, env: Mapping[str, str]) -> str:
-    """As compose does it, for the two forms that the file uses: `${NAME:?words}` and `${NAME:-default}`."""
-
-    def value(match: re.Match[str]) -> str:
-        if found := env.get(match["name"]):
-            return found
-        assert match["kind"] == "-", f"{match['name']}: {match['words']}"
-        return match["words"]
-
-    return VARIABLE.sub(value, text)
+def filled() -> dict[str, str]:
+    """`.env`, filled in."""
+    return {name: value or "filled-in" for name, value in example().items()} | {
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": "/srv/files"
+    }
 
 
 @pytest.fixture
 def compose() -> dict[str, Any]:
     """The file as compose sees it, every required variable set."""
-    filled = {name: value or "filled-in" for name, value in example().items()}
-    root = {"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": "/srv/files"}
-    content: dict[str, Any] = yaml.safe_load(interpolated(COMPOSE.read_text(), filled | root))
-    return content
+    return composed(filled())
 
 
 def check_schema(content: Mapping[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -72,7 +61,7 @@ def test_keeps_to_the_compose_specification(compose: dict[str, Any], tmp_path: P
 
 def test_what_services_name_is_there(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"label-studio", "ml-backend", "postgres", "s3", "azure", "legacy"}
+    assert set(services) == {"proxy", "label-studio", "ml-backend", "postgres", "backup", "s3", "azure", "legacy"}
     assert {name for name, service in services.items() if service.get("profiles") == ["dev"]} == {"s3", "azure"}
     assert services["legacy"]["profiles"] == ["legacy"]
     for service in services.values():
@@ -81,24 +70,116 @@ def test_what_services_name_is_there(compose: dict[str, Any]) -> None:
             assert needs["condition"] != "service_healthy" or "healthcheck" in services[name]
         for volume in service.get("volumes", []):
             if isinstance(volume, str):
-                assert volume.partition(":")[0] in compose["volumes"]
-    assert all(services[name]["restart"] == "unless-stopped" for name in ("label-studio", "ml-backend", "postgres"))
+                source = volume.partition(":")[0]
+                assert (ROOT / source).exists() if source.startswith("./") else source in compose["volumes"]
+    for name in set(services) - {"s3", "azure"}:
+        assert services[name]["restart"] == "unless-stopped"
+        # The ML backend's is in its image.
+        assert "healthcheck" in services[name] or name == "ml-backend"
     assert (ROOT / services["ml-backend"]["build"]["dockerfile"]).is_file()
+
+
+def test_the_proxy_alone_is_reached_from_outside(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published.pop("proxy") == ["80:80", "443:443", "443:443/udp"]
+    assert set(published) == {"s3", "azure"}  # emulators, for this machine alone
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    # The proxy shares a network with what it hands on to, and with nothing else.
+    assert {name for name, service in services.items() if "outside" in service.get("networks", [])} == {
+        *("proxy", "label-studio", "legacy"),
+    }
+    assert services["proxy"]["networks"] == ["outside"]
+
+
+@pytest.mark.parametrize(
+    "name", ["LABEL_STUDIO_URL", "LABEL_STUDIO_USERNAME", "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", *SECRETS]
+)
+def test_it_does_not_start_without_its_secrets(name: str) -> None:
+    with pytest.raises(AssertionError, match=f"{name}: .*set .* in .env"):
+        composed(filled() | {name: ""})
+
+
+def label_studio_says(program: str, env: Mapping[str, str], *words: str) -> str:
+    """The last line that a program prints in Label Studio's environment."""
+    found = find_label_studio()
+    if not found:
+        pytest.skip("Label Studio is not installed beside the project")
+    command = [str(found.with_name("python")), "-c", program, *words]
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+# Every variable that Label Studio's settings and the add-on's ask for by name; a copy of the whole environment asks for none.
+ASKED = """
+import json, os
+kind, asked, copying = type(os.environ), set(), [False]
+value, names = kind.__getitem__, kind.__iter__
+def told(self, name):
+    if not copying[-1]:
+        asked.add(name)
+    return value(self, name)
+def listed(self):
+    copying.append(True)
+    yield from names(self)
+    copying.pop()
+kind.__getitem__, kind.__iter__ = told, listed
+from label_studio import server
+server._setup_env()
+from django.conf import settings
+settings.DATABASES
+print(json.dumps(sorted(asked)))
+"""
+FIRST_ACCOUNT = {"LABEL_STUDIO_USERNAME", "LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_USER_TOKEN"}
+"""Read by Label Studio's start; tests/deployment logs in with them."""
+
+
+def test_every_variable_is_one_that_is_read(compose: dict[str, Any]) -> None:
+    read = {name.upper() for name in Settings.model_fields}
+    clouds = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"}
+    for name in ("ml-backend", "legacy"):
+        assert compose["services"][name]["environment"].keys() <= read | clouds
+    variables = {match["name"] for match in VARIABLE.finditer(COMPOSE.read_text())}
+    assert example().keys() == variables | {"ML_BACKEND_URL"}  # which `podcast import` reads
+    caddyfile = (ROOT / "deploy" / "Caddyfile").read_text()
+    assert compose["services"]["proxy"]["environment"].keys() <= set(re.findall(r"\{\$(\w+)", caddyfile))
+    scripts = "".join(path.read_text() for path in (ROOT / "deploy").glob("*.sh"))
+    for name in compose["services"]["backup"]["environment"]:
+        assert name in scripts or name in ("PGHOST", "PGUSER", "PGPASSWORD")  # PostgreSQL's own
+
+
+def test_label_studio_reads_every_variable_that_it_gets(compose: dict[str, Any], tmp_path: Path) -> None:
+    given = compose["services"]["label-studio"]["environment"]
+    at = {
+        "DJANGO_SETTINGS_MODULE": "label_studio_addon.settings",
+        "PYTHONPATH": str(ROOT),
+        "LABEL_STUDIO_BASE_DATA_DIR": str(tmp_path),
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(tmp_path),
+    }
+    asked = json.loads(label_studio_says(ASKED, given | at))
+    assert given.keys() - asked == FIRST_ACCOUNT
 
 
 def test_versions_are_those_the_project_is_tested_with(compose: dict[str, Any]) -> None:
     [label_studio] = re.findall(r"^label-studio==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
     [moto] = re.findall(r"^moto==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     image = (ROOT / compose["services"]["label-studio"]["build"]["dockerfile"]).read_text()
-    assert f"FROM heartexlabs/label-studio:{label_studio} AS label-studio\n" in image
+    assert f"FROM heartexlabs/label-studio:{label_studio}@sha256:" in image
     assert f'TESTED_VERSION = "{label_studio}"' in (ROOT / "label_studio_addon" / "__init__.py").read_text()
     pinned = (ROOT / "demo" / "constraints-label-studio.txt").read_text().splitlines()
     assert {"whitenoise", "brotli"} == {name.partition("==")[0] for name in re.findall(r"\w+==\S+", image) if name in pinned}
     assert compose["services"]["s3"]["image"] == f"motoserver/moto:{moto}"
-    assert compose["services"]["postgres"]["image"] == "postgres:16.10-bookworm"
-    images = [service["image"] for service in compose["services"].values() if "image" in service]
-    for image in (*images, dockerfile()["FROM"]):
-        assert re.search(r":\d+\.\d+(\.\d+)?(-|$)", image), f"{image}: not an exact tag"
+    assert compose["services"]["backup"]["image"] == compose["services"]["postgres"]["image"]
+
+
+def test_images_are_pinned_by_digest(compose: dict[str, Any]) -> None:
+    used = {name: service["image"] for name, service in compose["services"].items() if "image" in service}
+    assert re.fullmatch(r"[\w/]+:\d+\.\d+\.\d+", used.pop("s3"))  # an emulator that is given nothing: docs/adr/0097
+    files = [ROOT / service["build"]["dockerfile"] for service in compose["services"].values() if "build" in service]
+    stages = [word for path in files for word in re.findall(r"^FROM (\S+)", path.read_text(), re.MULTILINE)]
+    for image in (*used.values(), *(word for word in stages if word != "label-studio")):
+        assert PINNED.fullmatch(image), image
 
 
 def test_no_credential_is_in_the_files() -> None:
@@ -173,15 +254,10 @@ def test_label_studio_reaches_nothing_else_that_is_private(compose: dict[str, An
         *("::", "::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:172.29.17.2", "::7f00:1", "64:ff9b::a9fe:a9fe"),
         *("2002:7f00:1::", "2001:0:1::1", "fc00::1", "fe80::1", "fec0::1", "ff02::1", "192.88.99.1", "198.18.0.1"),
     ]
-    python = ROOT / ".venv-label-studio" / "bin" / "python"
-    if not python.exists():
-        pytest.skip("Label Studio is not installed beside the project")
     settings = compose["services"]["label-studio"]["environment"]
     env = {name: settings[name] for name in ("USE_DEFAULT_BANNED_SUBNETS", "USER_ADDITIONAL_BANNED_SUBNETS")}
-    command = [str(python), "-c", ASK_LABEL_STUDIO, json.dumps([*ours, *public, *private])]
-    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [*ours, *public]
+    said = label_studio_says(ASK_LABEL_STUDIO, env, json.dumps([*ours, *public, *private]))
+    assert json.loads(said) == [*ours, *public]
 
 
 def dockerfile() -> dict[str, str]:

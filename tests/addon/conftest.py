@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -30,16 +31,16 @@ class Served(Protocol):
 
 
 class Volunteer:
-    """Somebody with an account, logged in; `http` carries the cookies."""
+    """Somebody with an account, logged in; `http` carries the cookies. `link` is where they sign up."""
 
-    def __init__(self, studio: Served) -> None:
+    def __init__(self, studio: Served, link: str = "/user/signup/", verify: ssl.SSLContext | bool = True) -> None:
         self.email, self.password = f"volunteer{next(NUMBERS)}@example.org", "hears-whales-7"
-        self.http = httpx.Client(base_url=studio.url, follow_redirects=True, timeout=60)
-        form = self.http.get("/user/signup/").text
+        self.http = httpx.Client(base_url=studio.url, follow_redirects=True, timeout=60, verify=verify)
+        form = self.http.get(link).text
         answer = self.http.post(
-            "/user/signup/",
-            data={"email": self.email, "password": self.password, "csrfmiddlewaretoken": _token(form)},
-            headers={"Referer": studio.url},
+            link,
+            data={"email": self.email, "password": self.password, "csrfmiddlewaretoken": token_of(form)},
+            headers={"Origin": studio.url},
         )
         assert answer.status_code == 200, answer.text
         self.id = self.http.get("/api/current-user/whoami").json()["id"]
@@ -63,7 +64,8 @@ class Volunteer:
         return self.http.post(f"/api/tasks/{task}/annotations", json={"result": [], "lead_time": 20.0, **fields})
 
 
-def _token(form: str) -> str:
+def token_of(form: str) -> str:
+    """What a page's form must send back against forged requests."""
     found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
     assert found
     return found[1]
