@@ -188,9 +188,13 @@
     event.stopImmediatePropagation();
   }, true);
 
+  /* The keys that the page names; of a list that is only seen for boxes of some labels, while such a box is chosen. */
   function named() {
     const config = new DOMParser().parseFromString(window.Htx.config, "text/xml");
-    return new Set([...config.querySelectorAll("[hotkey]")].map((element) => element.getAttribute("hotkey").toLowerCase()));
+    const labels = window.Htx.annotationStore.selected?.highlightedNode?.labels ?? [];
+    const seen = (list) => !list || list.getAttribute("whenLabelValue").split(",").some((label) => labels.includes(label));
+    const keyed = [...config.querySelectorAll("[hotkey]")].filter((element) => seen(element.closest("[whenLabelValue]")));
+    return new Set(keyed.map((element) => element.getAttribute("hotkey").toLowerCase()));
   }
 
   function tool(text, title, onclick, className = "") {
