@@ -18,7 +18,7 @@ from podcast.model import Annotation, Session
 from podcast.report import Report
 from podcast.reviews import COMPLETED, consensus
 from podcast.times import parse_session_name
-from podcast.vocabulary import unknown_labels
+from podcast.vocabulary import is_call, of_name, unknown_labels
 
 SoundsOf = Mapping[str, tuple[tuple[str, Span], ...]]
 """By recording what people heard in it that was no orca: label and stretch of each sound."""
@@ -84,8 +84,19 @@ def parse_predictions(file: BinaryIO, source: str) -> Predicted:
     if not table.are_predictions:
         raise InputError(f"{source}, line 1: there is no column confidence, so these are no predictions")
     for row in _rows(table):
-        found.setdefault(storage.stem(row.wav_filename), []).append(Span(row.start_s, row.duration_s, row.confidence or 0.0))
+        spans = found.setdefault(storage.stem(row.wav_filename), [])
+        if not row.label or is_call(of_label(row)):  # what a model calls a ship is no prediction of a call
+            spans.append(Span(row.start_s, row.duration_s, row.confidence or 0.0))
     return Predicted(storage.stem(source), {name: tuple(spans) for name, spans in found.items()}, table.are_boxes)
+
+
+def of_label(row: Row) -> str:
+    """The label that a row's class means. Raises InputError for one that the vocabulary does not have."""
+    if (meant := of_name(row.label)) is None:
+        raise InputError(
+            f"{row.where}, label: {row.label[:60]!r} is no source of vocabulary.csv, nor a class of pods-ai or DCLDE"
+        )
+    return meant.name
 
 
 def truth_of_sessions(sessions: Iterable[Session | Refusal], report: Report) -> list[Labelled]:

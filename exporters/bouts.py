@@ -31,6 +31,8 @@ COLUMNS = (
     *("algorithm_version", "coincident_with", "detections", "signals"),
 )
 CERTAIN = 1.0
+SEPARATOR = "\x1f"
+"""Between folder, node and source: no folder and no key holds it."""
 Bout = dict[str, Any]
 
 
@@ -47,12 +49,13 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             told = list(detections(session, review))
             folders.add(folder)
             for source, detection in told:
-                place = json.dumps([folder, session.recording.source_guid, source.key])
+                place = SEPARATOR.join((folder, session.recording.source_guid, source.key))
                 detected.add(place, f"{detection['first']}/{session.id}", detection)
 
         def files() -> None:
             for place, members in detected.groups():
-                folder, node, key = json.loads(place)
+                folder, _, rest = place.partition(SEPARATOR)
+                node, _, key = rest.rpartition(SEPARATOR)
                 for bout in joined(members, node, next(item for item in sources() if item.key == key)):
                     found.add(folder, f"{node}/{bout['start']}/{key}", bout)
             for folder in sorted(folders):

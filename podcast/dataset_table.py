@@ -36,6 +36,7 @@ ALIASES = {
     "length_s": ("length_s",),
     "confidence": ("confidence",),
     "model_version": ("model_version",),
+    "label": ("label",),
 }
 """Our name of each column, and the names that it has in the wild."""
 
@@ -44,7 +45,8 @@ ALIASES = {
 class Row:
     """One line. Times are seconds from the recording's first sample, as they were written, NaN where `problem` says why.
 
-    `confidence` is None in a table of labels. `identifier` is a Pacific time of day, or a tape's name.
+    `confidence` is None in a table of labels, and `label` what a model with several classes calls the sound. `identifier` is a
+    Pacific time of day, or a tape's name.
     """
 
     where: str
@@ -59,6 +61,7 @@ class Row:
     tag: str = ""
     length_s: float | None = None
     model_version: str = ""
+    label: str = ""
     problem: str = ""
 
 
@@ -89,7 +92,7 @@ class DatasetTable:
                 confidence=numbers["confidence"],
                 length_s=numbers["length_s"],
                 problem=problem,
-                **{name: cells[name] for name in ("dataset", "location", "date", "identifier", "tag", "model_version")},
+                **{name: cells[name] for name in ("dataset", "location", "date", "identifier", "tag", "model_version", "label")},
             )
 
     def _numbers(self, line: Line, cells: dict[str, str]) -> tuple[dict[str, float | None], str]:

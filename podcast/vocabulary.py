@@ -118,6 +118,16 @@ def of_dclde(class_species: str, ecotype: str = "NA") -> Source | None:
     return next((item for item in same if item.dclde_ecotype == ecotype), None) or next(iter(same), None)
 
 
+def of_name(text: str) -> Source | None:
+    """The source that a model's class means: by its name here, in pods-ai, as a tag of orcasite, or as an ecotype or a class of
+    DCLDE; None for one that none of them has."""
+    plain = text.strip()
+    found = source(plain) or of_pods_ai(plain) or of_tag(plain)
+    if found is None and plain in DCLDE_ECOTYPES and plain != "NA":
+        return of_dclde("KW", plain)
+    return found or (of_dclde(plain) if plain in DCLDE_CLASSES else None)
+
+
 def signal(call_type: str) -> Signal:
     """What sound of an orca a box's call type names; a call where none is given."""
     return SIGNALS.get(call_type, Signal.CALL)
