@@ -159,7 +159,7 @@ def ship(name: str) -> None:
         "command": f"python benchmarks/learned_rules.py --ship {name}",
     }
     rules = fit(licensed, name, detector.strengths, detector.fixed_cut, about)
-    (ROOT / "detectors" / f"{name}.rules.json").write_text(json.dumps(rules.as_dict(), indent=1) + "\n")
+    (ROOT / "detectors" / f"{name}.rules.json").write_text(json.dumps(rules.as_dict()) + "\n")
     found = across(rules)
     bins = [(one.low, one.boxes, round(one.confidence, 3), round(one.share, 3), one.interval) for one in found.bins]
     print(

@@ -24,7 +24,7 @@ COMMANDS = {
     "tasks": ("cli.tasks:tasks_command", "Write SOURCE as a task file"),
     "train": (
         "cli.train:train_command",
-        "Train the network of `starter`, fine-tune that of `orcahello-v1`, or learn box rules and scores",
+        "Train a network, or learn the box rules and scores of any detector",
     ),
 }
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from cli.options import min_heard_option
 from cli.output import json_option, print_json, progress, say
 from cli.servers import submitted_sessions
-from cli.train_rules import train_rules
+from cli.train_rules import Said, train_rules
 from podcast import audio, storage
 from podcast.errors import InputError
 from podcast.reading import parse_json
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     help="What learns: a network, or in seconds the box rules and scores of any detector (--start-from DETECTOR).",
 )
 @click.option("--previous", multiple=True, metavar="URI", help="rules: a release; what was test there is never learned from.")
+@min_heard_option
 @click.option("--all-layers", is_flag=True, help="Fine-tune all of orcahello-v1, not only its last stage and its head.")
 @click.option(
     "--seed",
@@ -86,15 +88,16 @@ def train_command(
     start_from: str | None,
     recipe: str,
     previous: tuple[str, ...],
+    min_heard: float | None,
     all_layers: bool,
     seed: int,
     epochs: int,
     steps: int,
     as_json: bool,
 ) -> None:
-    """Train the network of `starter`, fine-tune that of `orcahello-v1`, or learn box rules and scores of any detector.
+    """Train a network, or learn the box rules and scores of any detector.
 
-    The sounds: --manifest, --truth, --round, --file.
+    The network is that of `starter`, or that of `orcahello-v1`, fine-tuned. The sounds: --manifest, --truth, --round, --file.
 
     The same command goes on with a run that was interrupted. Use the result as `--detector starter:DIR/starter.safetensors` or
     `--detector orcahello-v1:DIR/orcahello-v1.safetensors`.
@@ -104,10 +107,11 @@ def train_command(
         for name in ("manifest", "hold_out", "validate", "all_layers", "seed", "epochs", "steps"):
             if given(name) is ParameterSource.COMMANDLINE:
                 raise InputError(f"--{name.replace('_', '-')} belongs to --recipe network")
-        train_rules(run_folder, start_from, truth, round_name, export_file, audio_folder, previous, as_json=as_json)
+        said = Said(truth, round_name, export_file, min_heard, previous)
+        train_rules(run_folder, start_from, said, audio_folder, as_json=as_json)
         return
-    if previous:
-        raise InputError("--previous belongs to --recipe rules")
+    if previous or min_heard is not None:
+        raise InputError(f"--{'previous' if previous else 'min-heard'} belongs to --recipe rules")
     from detectors import DETECTORS, load_detector, require_torch
 
     require_torch("podcast train")

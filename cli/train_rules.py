@@ -3,35 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.output import print_json, progress, say
 from cli.servers import submitted_sessions
 from podcast import audio, storage
 from podcast.audio import Samples
 from podcast.errors import InputError
+from podcast.heard import HeardEnough
 from podcast.report import Report
 from podcast.settings import load_settings
 
+if TYPE_CHECKING:
+    from training.reviewed import Reviewed
 
-def train_rules(
-    run: Path,
-    start_from: str | None,
-    truth: str | None,
-    round_name: str | None,
-    export_file: str | None,
-    audio_folder: str | None,
-    previous: Sequence[str],
-    *,
-    as_json: bool,
-) -> None:
+SOMETHING = 1e-3
+"""The least share of a recording that must have been heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Where what people said is taken from, as the options of `podcast train` have it."""
+
+    truth: str | None
+    round_name: str | None
+    export_file: str | None
+    min_heard: float | None
+    previous: Sequence[str]
+
+    def sessions(self, report: Report) -> list[Reviewed]:
+        """What was reviewed and heard. Answers of which nothing can have been heard teach nothing, unless more is asked for."""
+        from training.reviewed import of_table, reviewed
+
+        found = of_table(self.truth) if self.truth else []
+        if self.round_name or self.export_file:
+            heard = HeardEnough(self.min_heard or SOMETHING)
+            found += reviewed(heard.of(submitted_sessions(self.round_name, self.export_file)[0]), report)
+        if not found and not self.round_name and not self.export_file:
+            raise InputError("name what people said: --round, --file or --truth")
+        return found
+
+
+def train_rules(run: Path, start_from: str | None, said: Said, audio_folder: str | None, *, as_json: bool) -> None:
     """Learn, test, write the run's folder and say what it saves. Raises InputError for what cannot be learned from."""
     # Imported here since scikit-learn takes a second that no other command should wait for.
     from detectors import load_detector
     from detectors.base import Framed
     from importers.release import read_splits
     from training.learned import learn
-    from training.reviewed import Reviewed, lessons, of_table, remembered, reviewed
+    from training.reviewed import lessons, remembered
 
     if not audio_folder:
         raise InputError("--audio is missing: the folder that holds the WAVs of the labels")
@@ -40,17 +62,14 @@ def train_rules(
     if not isinstance(detector, Framed):
         raise InputError(f"{spec} has no frames that rules could be learned for")
     report = Report()
-    found = of_table(truth) if truth else []
-    if round_name or export_file:
-        found += reviewed(submitted_sessions(round_name, export_file)[0], report)
-    taught = lessons(found, remembered(run, map(read_splits, previous)))
+    taught = lessons(said.sessions(report), remembered(run, map(read_splits, said.previous)))
     with progress("Listening", as_json=as_json, total=len(taught.learned) + len(taught.tested)) as advance:
 
         def read(session: Reviewed) -> tuple[Samples, int]:
             advance(1)
             return audio.read(storage.join(audio_folder, f"{session.name}.wav"))
 
-        about = {"round": round_name or "", "table": truth or "", "sessions": len(taught.learned)}
+        about = {"round": said.round_name or "", "table": said.truth or "", "sessions": len(taught.learned)}
         scores = learn(detector, taught, read, run, about)
     if as_json:
         print_json({"run": str(run), "rules_file": str(run / "rules.json"), **scores, **report.as_dict()})
@@ -64,5 +83,7 @@ def train_rules(
         say(f"Edits a minute on {scores['tested_sessions']} sessions held out from it: {after:.1f}, and {before:.1f} before")
     else:
         say("warning: no session was left for a test, so nobody knows what these rules save", err=True)
+    for warning in report.warnings:
+        say(f"warning: {warning}", err=True)
     for refusal in report.refusals:
         say(f"refused: {refusal}", err=True)

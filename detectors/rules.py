@@ -99,7 +99,7 @@ class BoxRules:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"format": FORMAT, "features": list(FEATURES), **json.loads(json.dumps(asdict(self)))}
+        return {"format": FORMAT, "features": list(FEATURES), **asdict(self)}
 
     def boxes(self, frames: Frames) -> list[tuple[SoundEvent, float]]:
         """The boxes of one recording that are worth showing, each with the probability that it lies on a call, in time order."""

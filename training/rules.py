@@ -24,8 +24,8 @@ from podcast.overlap import Stretch, best_pairs, overlap
 FOLDS = 5
 FEWEST_CALLS = 15
 ENOUGH_FOR_ISOTONIC = 1000
-STRENGTHS = (0.03, 0.3, 3.0)
-"""Of the regression: the inverse of its penalty on large weights."""
+STRENGTH = 0.3
+"""Of the regression: the inverse of its penalty on large weights (docs/adr/0112)."""
 LEASTS = tuple(round(0.05 * step, 2) for step in range(4, 15))
 """Probabilities from which boxes may be shown, from the least on."""
 GAIN = 0.02
@@ -81,9 +81,8 @@ def fit(
         )
     cut = _best_cut(examples, folds, start)
     boxes = _candidates(examples, folds, cut)
-    strength = min(STRENGTHS, key=lambda one: _log_loss(_across(boxes, one), boxes.lies))
-    chances = _across(boxes, strength)
-    score = _regression(boxes.features, boxes.lies, strength)
+    chances = _across(boxes)
+    score = _regression(boxes.features, boxes.lies)
     if len(chances) >= ENOUGH_FOR_ISOTONIC:
         score = replace(score, knots=_knots(chances, boxes.lies))
         chances = np.interp(chances, *np.array(score.knots).T)
@@ -146,7 +145,7 @@ def _changes(start: Cut) -> Iterator[dict[str, float]]:
 
 def _edits(examples: Sequence[Example], folds: Sequence[int], cut: Cut) -> int:
     boxes = _candidates(examples, folds, cut)
-    chances = _across(boxes, STRENGTHS[1])
+    chances = _across(boxes)
     return boxes.edits(chances, _best_least(boxes, chances))
 
 
@@ -188,22 +187,22 @@ def _folds(examples: Sequence[Example]) -> list[int]:
     return [fold_of[example.group] for example in examples]
 
 
-def _across(boxes: Boxes, strength: float) -> Numbers:
+def _across(boxes: Boxes) -> Numbers:
     """The probability of every box by a regression on the other folds."""
     chances = np.full(len(boxes.lies), boxes.lies.mean() if len(boxes.lies) else 0.0)
     for fold in np.unique(boxes.fold):
         own = boxes.fold == fold
         if len(np.unique(boxes.lies[~own])) == 2:
-            chances[own] = _regression(boxes.features[~own], boxes.lies[~own], strength).probabilities(boxes.features[own])
+            chances[own] = _regression(boxes.features[~own], boxes.lies[~own]).probabilities(boxes.features[own])
     return chances
 
 
-def _regression(found: Numbers, lies: npt.NDArray[np.bool_], strength: float) -> Score:
+def _regression(found: Numbers, lies: npt.NDArray[np.bool_]) -> Score:
     if len(np.unique(lies)) < 2:
         raise InputError("every candidate lies on a call, or none does: nothing tells right boxes from wrong ones")
     mean, scale = found.mean(axis=0), found.std(axis=0)
     scale[scale < 1e-9] = 1.0
-    model = LogisticRegression(C=strength, max_iter=1000).fit((found - mean) / scale, lies)
+    model = LogisticRegression(C=STRENGTH, max_iter=1000).fit((found - mean) / scale, lies)
     rounded = [tuple(float(f"{value:.6g}") for value in values) for values in (mean, scale, model.coef_[0])]
     return Score(rounded[0], rounded[1], rounded[2], float(f"{model.intercept_[0]:.6g}"))
 
@@ -211,8 +210,3 @@ def _regression(found: Numbers, lies: npt.NDArray[np.bool_], strength: float) ->
 def _knots(chances: Numbers, lies: npt.NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
     model = IsotonicRegression(y_min=0.001, y_max=0.999).fit(chances, lies)
     return tuple(zip(model.X_thresholds_.round(5).tolist(), model.y_thresholds_.round(5).tolist(), strict=True))
-
-
-def _log_loss(chances: Numbers, lies: npt.NDArray[np.bool_]) -> float:
-    right = np.where(lies, chances, 1 - chances)
-    return float(-np.log(np.maximum(right, 1e-6)).mean())

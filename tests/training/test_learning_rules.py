@@ -151,3 +151,13 @@ def test_the_command_learns_from_a_table_and_its_rules_are_served(tmp_path: Path
     assert "energy:1-b2c6129f-rules-" in (tmp_path / "p.tsv").read_text()
     refused = CliRunner().invoke(cli, [*arguments, "--seed", "3"])
     assert refused.exit_code == 2 and "--seed belongs to --recipe network" in refused.output
+
+
+def test_too_small_a_round_is_refused_with_what_is_missing(small_data: Path, tmp_path: Path) -> None:
+    export = small_data / "label_studio" / "export.json"
+    arguments = ["train", "--recipe", "rules", "--audio", str(tmp_path), "--to", str(tmp_path / "run"), "--start-from", "energy"]
+    refused = CliRunner().invoke(cli, [*arguments, "--file", str(export)])
+    assert refused.exit_code == 2 and "are reviewed, and rules and scores are learned from 20 on" in refused.stderr
+    assert not (tmp_path / "run").exists()
+    nothing = CliRunner().invoke(cli, arguments)
+    assert nothing.exit_code == 2 and "--round, --file or --truth" in nothing.stderr
