@@ -195,16 +195,13 @@ def _clusters(annotations: Iterable[Annotation], threshold: float) -> list[list[
     """
     annotations = sorted(annotations, key=_order)
     pairs = sorted(
-        (-overlap(annotations[one].event, annotations[other].event), one, other)
+        (-shared, one, other)
         for one, other in combinations(range(len(annotations)), 2)
-        if annotations[one].annotator != annotations[other].annotator
-        and annotations[other].event.start_s < annotations[one].event.end_s
+        if (shared := overlap(annotations[one].event, annotations[other].event)) >= threshold and shared
     )
     cluster_of = [[index] for index in range(len(annotations))]
-    for negative, one, other in pairs:
+    for _, one, other in pairs:
         left, right = cluster_of[one], cluster_of[other]
-        if -negative < threshold or negative == 0:
-            break
         if left is right or not all(
             annotations[a].annotator != annotations[b].annotator
             and overlap(annotations[a].event, annotations[b].event) >= threshold

@@ -129,7 +129,7 @@ def parse_moment(text: str) -> datetime:
     InputError for anything else.
     """
     words = text.split()
-    zone = words.pop().upper() if len(words) > 1 and words[-1].isalpha() else ""
+    zone = words.pop().upper() if words and words[-1].isalpha() else ""
     try:
         moment = datetime.fromisoformat(" ".join(words))
     except ValueError as error:

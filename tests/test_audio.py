@@ -104,3 +104,14 @@ def test_a_hash_is_that_of_the_whole_file_wherever_it_stood() -> None:
 
 def test_a_duration_is_in_milliseconds() -> None:
     assert audio.AudioInfo(frames=1, sample_rate=3, channels=1).duration_s == 0.333
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype", "words"),
+    [("FLAC", "PCM_16", "FLAC"), ("WAV", "IMA_ADPCM", "IMA_ADPCM"), ("MP3", "MPEG_LAYER_III", "MP3")],
+)
+def test_what_is_no_wav_of_samples_is_named(kind: str, subtype: str, words: str) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(8000, np.float32), 8000, format=kind, subtype=subtype)
+    with pytest.raises(InputError, match=rf"a\.wav: holds {words} and not PCM samples.*ffmpeg"):
+        audio.check_wav(file, "a.wav")

@@ -162,7 +162,8 @@ def reported(category: str, source: str, at_s: int, confidence: float | None = N
 
 def reviewed(name: str, *boxes: tuple[float, str, str], more: tuple[Sighting, ...] = ()) -> Session:
     said = tuple(box(start, start + 1, label=label, call_type=call_type) for start, label, call_type in boxes)
-    state = ReviewState.CALLS if said else ReviewState.NO_CALLS
+    orcas = {"Call", "Southern Resident", "Bigg's"} & {label for _, label, _ in boxes}
+    state = ReviewState.CALLS if orcas else ReviewState.NO_CALLS
     found = session(name, replace(review("v", state), annotations=said), start=FALL_2020, node="rpi_north_sjc")
     return replace(found, sightings=more)
 

@@ -174,6 +174,26 @@ def test_a_session_with_other_sounds_alone_has_no_calls(state: ReviewState, labe
     assert review_state(said) is consensus(said).state is settles
 
 
+@pytest.mark.parametrize(
+    ("threshold", "other", "together"),
+    [
+        (0.5, (1.0, 4.0), True),
+        (0.51, (1.0, 4.0), False),
+        (0.5, (1.01, 4.0), False),
+        (0.0, (2.9, 9.0), True),
+        (0.0, (3.0, 4.0), False),
+    ],
+)
+def test_boxes_that_share_as_much_as_asked_for_are_one(threshold: float, other: tuple[float, float], together: bool) -> None:
+    said = session("s", review("ann", CALLS, [(0.0, 3.0)]), review("bob", CALLS, [other]))  # 0 to 3 and 1 to 4 s: 2 of 4 s
+    assert len(consensus(said, threshold).boxes) == (1 if together else 2)
+
+
+def test_two_boxes_of_one_person_stay_two() -> None:
+    said = session("s", review("ann", CALLS, [(0, 3), (0, 3.1)]), review("bob", CALLS, [(0, 3.1)]))
+    assert [item.voters for item in consensus(said).boxes] == [("ann",), ("ann", "bob")]
+
+
 def test_of_several_boxes_the_one_nearest_to_the_medians_is_taken() -> None:
     def taken(*times: tuple[float, float]) -> tuple[float, float]:
         found = agreed(*(box(start, end) for start, end in times)).event

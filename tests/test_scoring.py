@@ -89,3 +89,9 @@ def test_the_bootstrap_holds_the_mean_and_needs_two_recordings() -> None:
     assert low == pytest.approx(values.mean() - 1.96 * values.std() / math.sqrt(200), abs=0.03)
     assert high == pytest.approx(values.mean() + 1.96 * values.std() / math.sqrt(200), abs=0.03)
     assert bootstrap_interval(lambda _: 1.0, 1) is None
+
+
+def test_shares_of_events_and_boxes() -> None:
+    counts = EventCounts(hits=3, false_boxes=1, missed=2) + EventCounts(missed=1)
+    assert (counts.precision, counts.recall) == (0.75, 0.5)
+    assert (EventCounts().precision, EventCounts().recall) == (None, None)

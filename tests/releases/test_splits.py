@@ -247,6 +247,7 @@ def test_what_lies_the_gap_apart_is_free(minute: float, near: bool) -> None:
     assert len(groups(pair, GAP_S)) == (1 if near else 2)
     assert bool(check(pair, {"a": "train", "b": "test"}, GAP_S)) is near
     for old, new in (("a", "b"), ("b", "a")):
+        assert (assign(pair, {old: "train"})[new] == "train") is near  # the gap and the shares of a release that says none
         # Where it is free to, the new one goes where nothing is yet.
         assert (assign(pair, {old: "train"}, GAP_S, (0.5, 0.0, 0.5))[new] == "train") is near
 
