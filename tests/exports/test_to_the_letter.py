@@ -118,7 +118,10 @@ def test_audacity(tmp_path: Path) -> None:
 
 
 def test_orcahello(tmp_path: Path) -> None:
-    _, files = export(tmp_path, "orcahello", told())
+    full, none = told()
+    (said,) = full.reviews
+    named = replace(full, reviews=(replace(said, annotations=said.annotations[:3]),))
+    _, files = export(tmp_path, "orcahello", [named, none])
     assert json.loads(files["full.json"]) == {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, "round3/full")),
         "state": "Positive",
@@ -135,12 +138,12 @@ def test_orcahello(tmp_path: Path) -> None:
         "comments": "far",
         "dateModerated": "2020-11-02T10:00:00.000Z",
         "moderator": "v@x.org",
-        "tags": ["S16"],
+        "tags": ["S16", "humpback"],
     }
     assert files["full.json"].startswith(b'{\n  "id": ')  # as people read it
-    none = json.loads(files["none.json"])
-    assert (none["state"], none["whaleFoundConfidence"], none["predictions"], none["tags"]) == ("Negative", 0, [], [])
-    assert (none["comments"], none["dateModerated"]) == ("", "")
+    found = json.loads(files["none.json"])
+    assert (found["state"], found["whaleFoundConfidence"], found["predictions"], found["tags"]) == ("Negative", 0, [], [])
+    assert (found["comments"], found["dateModerated"]) == ("", "")
 
 
 def test_audiofolder(tmp_path: Path, wavs: str) -> None:
