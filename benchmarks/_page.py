@@ -38,7 +38,7 @@ ORIGINAL_READY = """(boxes) => document.querySelectorAll("region.wavesurfer-regi
     && [...document.querySelectorAll("canvas")].some((canvas) => {
         const height = Math.round(canvas.height * 0.85);
         const line = canvas.width && canvas.getContext("2d").getImageData(0, height, canvas.width, 1).data;
-        return line && new Set(Array.from({length: canvas.width}, (_, x) => line.slice(4 * x, 4 * x + 3).join())).size > 50;
+        return line && new Set(Array.from({length: canvas.width}, (_, x) => line.slice(4 * x, 4 * x + 3).join())).size > 5;
     })"""
 # Nobody listens while pages are timed: the add-on's question about that is answered at once.
 SEND_ANYWAY = """new MutationObserver(() => document.querySelector("dialog.podcast-ask button[value=send]")?.click())

@@ -107,7 +107,7 @@
   function fit() {
     const ws = podcast.audio()?._ws;
     const page = document.querySelector(".lsf-main-view__annotation");
-    if (!ws?.loaded || !page || fitted.get(ws) === innerHeight) return;
+    if (!ws?.loaded || !page || fitted.get(ws) === innerHeight || !podcast.ours()) return;
     const { visualizer } = ws;
     if (!fitted.has(ws)) {
       for (const name of ["waveform", "waveform-resize"]) ws.getLayer(name).setVisibility(false);
@@ -176,16 +176,19 @@
   }
 
   window.podcast = {
+    /* The labeling configuration of the page, and whether it is one of ours: Label Studio's other projects keep their page. */
+    config: () => new DOMParser().parseFromString(window.Htx.config, "text/xml"),
+    ours: () => Boolean(podcast.config().querySelector("Choice[reviewState]")),
+    make(name, properties = {}, children = []) {
+      const element = Object.assign(document.createElement(name), properties);
+      element.append(...children);
+      return element;
+    },
     /* The page's one <Audio> control, of the annotation that is open. */
     audio() {
       const names = window.Htx?.annotationStore?.selected?.names;
       return names && [...names.values()].find((tag) => tag.type === "audio");
     },
-  };
-  podcast.make = (name, properties = {}, children = []) => {
-    const element = Object.assign(document.createElement(name), properties);
-    element.append(...children);
-    return element;
   };
   writeSettings();
   foldPanels();

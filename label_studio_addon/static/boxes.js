@@ -184,17 +184,15 @@
       event.preventDefault();
       const way = KEYS[key];
       listen(playing?.way === way && !pointed ? playing.box : meant(way), way);
-    } else if (named().has(key)) return;
+    } else if (named(key)) return;
     event.stopImmediatePropagation();
   }, true);
 
-  /* The keys that the page names; of a list that is only seen for boxes of some labels, while such a box is chosen. */
-  function named() {
-    const config = new DOMParser().parseFromString(window.Htx.config, "text/xml");
+  /* Whether the page names this key; those of a list that is only seen for boxes of some labels, while such a box is chosen. */
+  function named(key) {
     const labels = window.Htx.annotationStore.selected?.highlightedNode?.labels ?? [];
     const seen = (list) => !list || list.getAttribute("whenLabelValue").split(",").some((label) => labels.includes(label));
-    const keyed = [...config.querySelectorAll("[hotkey]")].filter((element) => seen(element.closest("[whenLabelValue]")));
-    return new Set(keyed.map((element) => element.getAttribute("hotkey").toLowerCase()));
+    return [...podcast.config().querySelectorAll(`[hotkey="${key}" i]`)].some((item) => seen(item.closest("[whenLabelValue]")));
   }
 
   function tool(text, title, onclick, className = "") {
@@ -204,6 +202,6 @@
   const { make } = podcast;
   setInterval(() => {
     const ws = podcast.audio()?._ws;
-    if (ws?.loaded && ws !== stage?.ws) attach(ws);
+    if (ws?.loaded && ws !== stage?.ws && podcast.ours()) attach(ws);
   }, 100);
 })();

@@ -54,8 +54,7 @@
   const calls = () => valuesOf("Label[certainty]");
 
   function valuesOf(selector) {
-    const config = new DOMParser().parseFromString(window.Htx.config, "text/xml");
-    return [...config.querySelectorAll(selector)].map((element) => element.getAttribute("value"));
+    return [...podcast.config().querySelectorAll(selector)].map((element) => element.getAttribute("value"));
   }
 
   let busy = false;
