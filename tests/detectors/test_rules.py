@@ -122,6 +122,15 @@ def test_boxes_never_overlap_whatever_was_learned(
     assert all(0 <= box.start_s < box.end_s <= len(strength) * hop_s + 1e-3 for box in boxes)
 
 
+def test_a_weak_sound_never_makes_a_box_around_a_strong_one() -> None:
+    strength = np.zeros(200, np.float32)
+    strength[0:31], strength[45:56], strength[70:101] = 12.0, 50.0, 12.0
+    cut = Cut(10.0, 4.0, 0.5, 0.5, 0.1, 5.0, 0.01, 0.01)  # a gap of 0.5 s would reach from the first sound to the last
+    found, boxes = cut.events(Frames(strength, 0.01, 2.0))
+    assert found == [(0, 30), (45, 55), (70, 100)]
+    assert [(box.start_s, box.end_s) for box in boxes] == [(0.0, 0.31), (0.44, 0.56), (0.69, 1.01)]
+
+
 def test_windows_of_orcahello_become_boxes_by_the_same_rules() -> None:
     from detectors.orcahello_v1 import OrcaHelloV1
     from detectors.resnet import OrcaHelloNet
