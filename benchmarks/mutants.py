@@ -34,7 +34,7 @@ from benchmarks._faults import Mutant, mutants
 
 ROOT = Path(__file__).parents[1]
 BAR = 0.92
-LABELS = ("tests/test_task_shape.py", "tests/test_labelstudio.py", "tests/test_submissions.py")
+LABELS = tuple(f"tests/test_{name}.py" for name in ("task_shape", "labelstudio", "submissions", "vocabulary", "pods_ai"))
 SCORES = ("tests/test_scoring.py", "tests/evaluation")
 OF_FORMATS = ("every_format", "folder", "to_the_letter", "bouts", "sources")
 EXPORTS = (*(f"tests/exports/test_{name}.py" for name in OF_FORMATS), "tests/releases/test_formats.py", "tests/test_pods_ai.py")
