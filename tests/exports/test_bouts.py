@@ -196,3 +196,25 @@ def test_any_sessions(tmp_path: Path, drawn: list[tuple[int, str, list[tuple[int
         others = {name for name, (n, k, f, t) in by_id.items() if n == node and k != key and f < last and first < t}
         assert set(item["coincident_with"]) == others
     assert len(by_id) == len(found)
+
+
+def test_what_a_detection_of_a_bout_says(tmp_path: Path) -> None:
+    kinds = ("Buzz", "Whistle", "Clicks")
+    said = tuple(box(n + 1, n + 2, annotator="v@x.org", call_type=kind, note=f"no. {n}") for n, kind in enumerate(kinds))
+    given = session("s", Review("v@x.org", ReviewState.CALLS, said, submitted=START, note="far"), start=START)
+    (bout,) = bouts(tmp_path, given)
+    (detection,) = bout["detections"]
+    assert [item["id"] for item in detection["annotations"]] == [f"{detection['id']}/{n}" for n in range(3)]
+    names = ("start_offset_s", "end_offset_s", "confidence", "label", "description")
+    assert [tuple(item[name] for name in names) for item in detection["annotations"]] == [
+        (n + 1, n + 2, 1, "Call", f"no. {n}") for n in range(3)
+    ]
+    assert detection["tags"] == bout["tags"] == ["KW", "buzz", "clicks", "whistle"]
+    assert (detection["audio_uri"], detection["reporter_id"], detection["description"]) == (
+        "https://example.org/s.wav",
+        "v@x.org",
+        "far",
+    )
+    assert bout["review_history"] == [
+        {"who": "v@x.org", "when": "2026-09-01T10:00:00.000Z", "field": "status", "from": "new", "to": "ready"}
+    ]
