@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from tests.ports import own_port
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
+DATABASE = "label_studio.sqlite3"
 TIMEOUT_S = 240.0
 """How long anything is waited for: far longer than it takes on a busy machine."""
 
@@ -108,6 +111,18 @@ class LabelStudio:
     def stop(self) -> None:
         self._stack.close()
         self.running = False
+
+    def copied(self, folder: Path, *, addon: bool = True) -> LabelStudio:
+        """Another one that holds what this one does, not started yet: a fresh database would take half a minute."""
+        other = LabelStudio(folder, addon=addon)
+        other.account = self.account
+        shutil.copytree(self.folder, other.folder, ignore=shutil.ignore_patterns(f"{DATABASE}*"))
+        with (
+            closing(sqlite3.connect(self.folder / DATABASE)) as ours,
+            closing(sqlite3.connect(other.folder / DATABASE)) as theirs,
+        ):
+            ours.backup(theirs)  # a copy of a file that is being written to may be torn
+        return other
 
     @property
     def audio(self) -> Path:

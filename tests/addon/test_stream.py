@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -58,9 +57,7 @@ def findings(studio: LabelStudio) -> dict[str, str]:
 
 def test_doctor_says_whether_the_addon_is_there(studio: LabelStudio, tmp_path: Path) -> None:
     assert findings(studio)["add-on"] == "there"
-    bare = LabelStudio(tmp_path, addon=False)
-    shutil.copytree(studio.folder, bare.folder)  # a fresh database would take half a minute
-    bare.account = studio.account
+    bare = studio.copied(tmp_path, addon=False)
     bare.start()
     try:
         said = findings(bare)
