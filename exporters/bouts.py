@@ -13,7 +13,7 @@ from typing import Any
 
 from exporters.base import CONFIDENCES, WriteOptions
 from exporters.folder import Folder
-from exporters.makers import maker
+from exporters.makers import maker, tag_of
 from podcast.errors import InputError, Refusal
 from podcast.model import Annotation, Review, Session
 from podcast.nodes import find_node
@@ -206,7 +206,7 @@ def _as_csv(found: Spool, folder: str) -> Iterator[bytes]:
 
 def _annotation(identity: str, number: int, source: Source, item: Annotation) -> dict[str, Any]:
     """A box: its offsets are seconds from the detection's timestamp."""
-    tags = [*source.tags[:1], *([item.call_type] if item.call_type and source.is_orca else [])]
+    tags = [tag_of(source), *([item.call_type] if item.call_type and source.is_orca else [])]
     sound = signal(item.call_type)
     if source.is_orca and sound is not Signal.CALL:
         tags[-1] = TAGS[sound]

@@ -24,6 +24,12 @@ def maker(session: Session, item: Annotation) -> Source | None:
     return next(iter(told.values())) if len(told) == 1 else found
 
 
+def tag_of(found: Source) -> str:
+    """How a source is tagged: a species by orcasite's tag, any other by its key, since orcasite's tags of those name one of many:
+    another animal need not be a sea lion."""
+    return found.tags[0] if found.aphia_id is not None and found.tags else found.key
+
+
 def reports(session: Session, item: Annotation) -> Iterator[Sighting]:
     """The reports of the time of a box."""
     if (start := session.recording.start) is None:

@@ -9,13 +9,14 @@ from typing import Any
 
 from exporters.base import WriteOptions
 from exporters.folder import Folder
+from exporters.makers import tag_of
 from podcast.errors import InputError, Refusal
 from podcast.model import CALL, Annotation, Review, ReviewState, Session, Sighting
 from podcast.nodes import find_node
 from podcast.report import Report
 from podcast.reviews import calls_of
 from podcast.times import format_utc
-from podcast.vocabulary import SRKW_CALL, is_call, of_tag, source
+from podcast.vocabulary import SRKW_CALL, is_call, of_tag, source, sources
 
 PREFIX = "orcahello"
 STATES = {ReviewState.CALLS: "Positive", ReviewState.NO_CALLS: "Negative"}
@@ -70,13 +71,14 @@ def _tags(review: Review) -> Iterator[str]:
         if item.call_type and is_call(item.label):
             yield item.call_type
         if item.label != CALL and (found := source(item.label)):
-            yield from found.tags[:1]
+            yield tag_of(found)
 
 
 def _other_tags(session: Session) -> Iterator[str]:
     """The stored tags that say neither source nor call type: what was heard is now what people marked."""
+    keys = {item.key for item in sources()}
     for item in _stored(session):
-        yield from (tag for tag in item.tags if of_tag(tag) is None and not SRKW_CALL.fullmatch(tag))
+        yield from (tag for tag in item.tags if of_tag(tag) is None and tag not in keys and not SRKW_CALL.fullmatch(tag))
 
 
 def _stored(session: Session) -> Iterator[Sighting]:

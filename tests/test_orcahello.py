@@ -127,7 +127,7 @@ def test_tags_and_comments_go_back(example: dict[str, Any], tmp_path: Path) -> N
     EXPORTERS["orcahello"]([replace(session, reviews=(said,))], str(tmp_path / "out"), WriteOptions())
     (found,) = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
     assert [item["startTime"] for item in found["predictions"]] == [20]  # no ship is a call
-    assert (found["tags"], found["comments"], found["state"]) == (["S16", "boat", "click"], "moderator comments", "Positive")
+    assert (found["tags"], found["comments"], found["state"]) == (["S16", "click", "vessel"], "moderator comments", "Positive")
     assert (found["audioUri"], found["timestamp"]) == (example["audioUri"], "2020-09-30T10:51:56.057Z")
     quiet = replace(session, reviews=(replace(said, state=ReviewState.NO_CALLS, annotations=(boat,), note="a ferry"),))
     EXPORTERS["orcahello"]([quiet], str(tmp_path / "quiet"), WriteOptions())
@@ -135,11 +135,11 @@ def test_tags_and_comments_go_back(example: dict[str, Any], tmp_path: Path) -> N
     assert (found["state"], found["predictions"], found["tags"], found["comments"]) == (
         "Negative",
         [],
-        ["boat", "click"],
+        ["click", "vessel"],
         "a ferry",
     )
     (again,) = read(str(tmp_path / "out"), NOWHERE)
-    assert isinstance(again, Session) and again.sightings[0].tags == ("S16", "boat", "click")
+    assert isinstance(again, Session) and again.sightings[0].tags == ("S16", "click", "vessel")
 
 
 def test_windows_keep_what_was_said(example: dict[str, Any], tmp_path: Path) -> None:
