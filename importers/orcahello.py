@@ -17,7 +17,7 @@ from importers.recordings import AudioFolder
 from podcast import storage
 from podcast.errors import InputError, PodcastError, Refusal
 from podcast.model import CALL, Detection, ModelRun, Session, Sighting, SoundEvent
-from podcast.reading import parse_json
+from podcast.reading import number_in, parse_json
 from podcast.times import parse_utc
 from podcast.vocabulary import of_tag
 
@@ -106,7 +106,7 @@ def _detection(number: int, item: Any, run: ModelRun) -> Detection:
     where = f"predictions[{number}]"
     if not isinstance(item, Mapping):
         raise InputError(f"{where}: expected an object, not {reprlib.repr(item)}")
-    start_s, duration_s, confidence = (_number(item, name, where) for name in ("startTime", "duration", "confidence"))
+    start_s, duration_s, confidence = (number_in(item, name, where) for name in ("startTime", "duration", "confidence"))
     try:
         return Detection(SoundEvent(start_s, start_s + duration_s), CALL, confidence, run)
     except InputError as error:
@@ -118,13 +118,3 @@ def _text(entry: Mapping[str, Any], field: str) -> str:
     if value is not None and not isinstance(value, str):
         raise InputError(f"{field}: expected text, not {reprlib.repr(value)}")
     return value or ""
-
-
-def _number(item: Mapping[str, Any], field: str, where: str) -> float:
-    value = item.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{where}.{field}: expected a number, not {reprlib.repr(value)}")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise InputError(f"{where}.{field}: {reprlib.repr(value)} is too large a number") from error

@@ -27,7 +27,7 @@ from podcast.model import (
     Session,
     SoundEvent,
 )
-from podcast.reading import parse_json, parse_python
+from podcast.reading import number_in, parse_json, parse_python
 
 Kind = Literal["predictions", "annotations"]
 
@@ -117,7 +117,7 @@ def _annotation(number: int, box: Any) -> Annotation:
 
 def _detection(number: int, box: Any, run: ModelRun) -> Detection:
     event = _event(number, box)
-    confidence = _number(box, "confidence", f"annotations[{number}]")
+    confidence = number_in(box, "confidence", f"annotations[{number}]")
     try:
         return Detection(event, CALL, confidence, run)
     except InputError as error:
@@ -128,18 +128,8 @@ def _event(number: int, box: Any) -> SoundEvent:
     where = f"annotations[{number}]"
     if not isinstance(box, Mapping):
         raise InputError(f"{where}: expected an object, not {reprlib.repr(box)}")
-    start_s = _number(box, "start_time_s" if "start_time_s" in box else "start_s", where)
+    start_s = number_in(box, "start_time_s" if "start_time_s" in box else "start_s", where)
     try:
-        return SoundEvent(start_s, start_s + _number(box, "duration_s", where))
+        return SoundEvent(start_s, start_s + number_in(box, "duration_s", where))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-
-
-def _number(box: Mapping[str, Any], field: str, where: str) -> float:
-    value = box.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{where}.{field}: expected a number, not {reprlib.repr(value)}")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise InputError(f"{where}.{field}: {reprlib.repr(value)} is too large a number") from error

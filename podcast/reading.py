@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import json
+import reprlib
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,6 +64,17 @@ def parse_json(content: bytes, name: str, surrogates: Literal["refuse", "replace
         raise InputError(f"{name}: holds half of a surrogate pair, which is no letter") from error
     except ValueError as error:  # JSONDecodeError, numbers of more digits than Python takes, and a field that comes twice
         raise InputError(f"{name}: not JSON ({error})") from error
+
+
+def number_in(item: Mapping[str, Any], field: str, where: str) -> float:
+    """A field of an object that was parsed. Raises InputError naming `where` and the field if it is missing or no number."""
+    value = item.get(field)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{where}.{field}: expected a number, not {reprlib.repr(value)}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError(f"{where}.{field}: {reprlib.repr(value)} is too large a number") from error
 
 
 def parse_python(content: bytes, name: str) -> Any:
