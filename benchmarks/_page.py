@@ -27,8 +27,8 @@ from tests.browser import COLOURS
 from tests.conftest import ROOT
 
 RATE = 48_000
-MINUTE_S, SHORT_S = 60, 6
-SOUND = ROOT / "tests" / "data" / "bouts" / "20181202_25sec.wav"
+MINUTE_S, SHORT_S, PART_S = 60, 6, 2.5
+SOUNDS = sorted((ROOT / "tests" / "data" / "bouts").glob("*.wav"))
 WAIT_MS = 300_000
 LINE = {"offline": False, "latency": 40, "downloadThroughput": 5e6 / 8, "uploadThroughput": 1e6 / 8}
 
@@ -46,11 +46,11 @@ SEND_ANYWAY = """new MutationObserver(() => document.querySelector("dialog.podca
 
 
 def recording(path: Path, seconds: int, shift_s: float = 0) -> None:
-    """A WAV of 48 kHz stereo, made of a real recording again and again, with its two channels a little apart."""
-    real, rate = soundfile.read(SOUND, dtype="float32")
-    again = np.tile(np.roll(resample_poly(real, RATE, rate), -round(shift_s * RATE)), 3)[: seconds * RATE]
-    hiss = np.random.default_rng(round(shift_s * 10)).normal(0, 1e-4, (len(again), 2))
-    audio.write_wav(str(path), (again[:, None] + hiss).astype(np.float32), RATE)
+    """A WAV of 48 kHz stereo, made of 2.5 seconds each of real bouts, again and again, the second channel a little softer."""
+    found = [soundfile.read(sound, dtype="float32") for sound in SOUNDS]
+    real = np.concatenate([resample_poly(samples, RATE, rate)[: round(PART_S * RATE)] for samples, rate in found])
+    again = np.resize(np.roll(real, -round(shift_s * RATE)), seconds * RATE)
+    audio.write_wav(str(path), np.stack([again, 0.9 * again], axis=1), RATE)
 
 
 def new_round(studio: Studio, name: str, sessions: int, seconds: int, boxes: int) -> int:

@@ -278,7 +278,7 @@ def test_export_states_annotators_and_files(podcast: Podcast, studio: LabelStudi
     server.add_annotation(skipped, {"result": prediction["result"], "was_cancelled": True})
     result = podcast("export", "--round", round_name, "--to", tmp_path / "live", "--annotator", studio.account.email, "--json")
     found = json.loads(result.stdout)
-    assert {key: found[key] for key in ("written", "no_calls", "skipped", "unsure", "unreviewed", "refused")} == {
+    assert {key: found[key] for key in ("written", "no_calls", "other_sounds", "skipped", "unsure", "unreviewed", "refused")} == {
         "written": 2, "no_calls": 1, "other_sounds": 0, "skipped": 1, "unsure": 0, "unreviewed": 1, "refused": 0,
     }  # fmt: skip
     (tmp_path / "export.json").write_text(json.dumps(list(server.export(project))))

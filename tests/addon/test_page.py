@@ -75,6 +75,7 @@ class Desk:
 
     def listen(self) -> None:
         """Play more than half of the two seconds."""
+        self.page.wait_for_function("() => podcast.audio()?._ws?.loaded")
         self.page.keyboard.press("Space")
         self.page.wait_for_function(
             "() => { const { played } = [...document.querySelectorAll('audio')].at(-1);"
