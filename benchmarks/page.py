@@ -153,7 +153,7 @@ def _original_times(browser: Browser, snapshot: Path, wav: Path) -> tuple[float,
 
 def painted(place: Place) -> None:
     """Ten loads without and ten with a window: on each the first spectrogram is painted before anything is touched."""
-    project = new_round(place.studio, "Painted", 1, SHORT_S, 3)
+    project = new_round(place.studio, "Painted", 2, SHORT_S, 3)  # one for each browser: a session is one person's
     for headless in (True, False):
         if not headless and not shutil.which("Xvfb"):
             print("a browser with a window is left out: it needs Xvfb (Debian's package xvfb)", file=sys.stderr)
