@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,7 +64,7 @@ def evaluate_command(
     """
     # Imported here since scikit-learn takes a second that no other command should wait for.
     from evaluation.edits import score_edits
-    from evaluation.false_alarms import read_sounds
+    from evaluation.false_alarms import with_sounds
     from evaluation.scores import guessed, lengths, score
     from evaluation.scoring import Protocol
     from evaluation.tables import read_predictions, read_truth, truth_of_sessions
@@ -75,8 +75,7 @@ def evaluate_command(
     else:
         truth, sources = read_truth(tables[0]), tables[1:]
     if sounds:
-        named = read_sounds(sounds)
-        truth = [replace(recording, sounds=recording.sounds + named.get(recording.name, ())) for recording in truth]
+        truth = with_sounds(truth, sounds)
     if not sources:
         raise InputError("name at least one table of predictions after the truth")
     models = [read_predictions(source) for source in sources]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,14 +200,13 @@ def _labelled(
     truth: str | None, sounds: str | None, round_name: str | None, export_file: str | None, folder: str | None
 ) -> list[Recorded]:
     from detectors.starter import at_own_rate
-    from evaluation.false_alarms import read_sounds
+    from evaluation.false_alarms import with_sounds
     from evaluation.tables import read_truth, truth_of_sessions
     from training.loop import Recorded
 
     tables, report = read_truth(truth) if truth else [], Report()
     if sounds:
-        named = read_sounds(sounds)
-        tables = [replace(recording, sounds=named.get(recording.name, ())) for recording in tables]
+        tables = with_sounds(tables, sounds)
     if round_name or export_file:
         tables += truth_of_sessions(submitted_sessions(round_name, export_file)[0], report)
     for warning in report.warnings:

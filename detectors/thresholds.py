@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from podcast.errors import InputError
 
@@ -62,7 +64,7 @@ def find(measure: str, wanted: float, held_out: HeldOut) -> Threshold:
             f"at least {FEWEST_RECORDINGS} with {FEWEST_CALLS} are needed"
         )
 
-    def counts(least: float) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def counts(least: float) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Of each recording the boxes on calls from `least` on, and all that they are to be divided by."""
         shown = chances >= least
         hits = np.bincount(origin[shown], right[shown], minlength=len(held_out))

@@ -46,17 +46,9 @@ class Calibration:
 
 def calibration(recordings: Sequence[Scored], least: float = 0.0, *, draws: int = 300) -> Calibration:
     """The calibration of boxes with a confidence of at least `least`, recording by recording."""
-    chances, lies, origin = (
-        (
-            np.array(column)
-            for column in zip(
-                *((chance, lie, number) for number, boxes in enumerate(recordings) for chance, lie in boxes if chance >= least),
-                strict=True,
-            )
-        )
-        if any(chance >= least for boxes in recordings for chance, _ in boxes)
-        else (np.zeros(0), np.zeros(0), np.zeros(0, int))
-    )
+    shown = [(chance, lie, number) for number, boxes in enumerate(recordings) for chance, lie in boxes if chance >= least]
+    chances, lies = (np.array([row[column] for row in shown], float) for column in (0, 1))
+    origin = np.array([number for _, _, number in shown], int)
     place = np.minimum((chances * BINS).astype(int), BINS - 1)
     # Of each recording and bin: boxes, their confidences in sum, and how many lie on a call.
     sums = np.zeros((3, len(recordings), BINS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from evaluation.edits import shown
 from evaluation.scoring import Span
@@ -12,7 +12,7 @@ from evaluation.tables import Labelled, Predicted, SoundsOf
 from podcast import storage
 from podcast.dataset_table import number
 from podcast.errors import InputError
-from podcast.overlap import Stretch
+from podcast.overlap import touches
 from podcast.reading import Table
 from podcast.vocabulary import Kind, is_call, source
 
@@ -59,14 +59,14 @@ def false_alarms(
     boxes: Counter[str] = Counter()
     for recording in truth:
         calls = [span for span in recording.spans if span.duration_s > 0]
-        alone = [(label, span) for label, span in recording.sounds if not _touches(span, calls)]
+        alone = [(label, span) for label, span in recording.sounds if not touches(span, calls)]
         found = [box for box in shown(model, recording.name, threshold) if box.confidence >= threshold]
-        wrong = [box for box in found if not _touches(box, calls)]
+        wrong = [box for box in found if not touches(box, calls)]
         sounds.update(label for label, _ in alone)
-        boxed.update(label for label, span in alone if _touches(span, found))
+        boxed.update(label for label, span in alone if touches(span, found))
         for label in {label for label, _ in alone}:
             named = [span for own, span in alone if own == label]
-            boxes[label] += sum(_touches(box, named) for box in wrong)
+            boxes[label] += sum(touches(box, named) for box in wrong)
     hours = sum(length_s[recording.name] for recording in truth) / 3600
     return [
         FalseAlarms(
@@ -74,6 +74,12 @@ def false_alarms(
         )
         for label in sorted(sounds)
     ]
+
+
+def with_sounds(truth: Sequence[Labelled], uri: str) -> list[Labelled]:
+    """The recordings, each with the named sounds that a release's `sounds.csv` has of it; errors are those of `read_sounds`."""
+    named = read_sounds(uri)
+    return [replace(recording, sounds=recording.sounds + named.get(recording.name, ())) for recording in truth]
 
 
 def read_sounds(uri: str) -> SoundsOf:
@@ -92,7 +98,3 @@ def read_sounds(uri: str) -> SoundsOf:
                 raise InputError(f"{line.where}, source: {label!r} is an orca, and no false alarm")
             found.setdefault(line.cells["session_id"], []).append((label, Span(start_s, end_s - start_s)))
     return {name: tuple(sounds) for name, sounds in found.items()}
-
-
-def _touches(one: Stretch, others: Sequence[Stretch]) -> bool:
-    return any(one.start_s < other.end_s and other.start_s < one.end_s for other in others)

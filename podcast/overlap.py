@@ -37,6 +37,11 @@ def overlap(one: Stretch, other: Stretch) -> float:
     return shared_s / (max(one.end_s, other.end_s) - min(one.start_s, other.start_s))
 
 
+def touches(one: Stretch, others: Iterable[Stretch]) -> bool:
+    """Whether a stretch shares time with any of the others."""
+    return any(one.start_s < other.end_s and other.start_s < one.end_s for other in others)
+
+
 def match(ones: Sequence[Stretch], others: Sequence[Stretch], threshold: float) -> list[tuple[int, int]]:
     """Pairs (index in `ones`, index in `others`) of stretches that overlap by at least `threshold`, each in one pair.
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from podcast.heard import faster_than_sound, heard_share
 from podcast.model import Annotation, Detection, Review, SoundEvent
 from podcast.nodes import find_node
+from podcast.overlap import touches
 from podcast.reviews import COMPLETED, SILENT, VotedBox
 from podcast.times import format_utc, parse_session_name
 from podcast.vocabulary import Kind, source
@@ -95,7 +96,7 @@ def sound_rows(record: Record, split: str, names: Pseudonyms) -> Iterator[Row]:
     calls = [box.annotation.event for box in record.consensus.calls]
     for box in record.consensus.others:
         item, found = box.annotation, source(box.annotation.label)
-        over = any(item.event.start_s < call.end_s and call.start_s < item.event.end_s for call in calls)
+        over = touches(item.event, calls)
         codes = (found.kind, found.aphia_id or "", found.itis_tsn or "", found.dclde_class, found.pods_ai) if found else ()
         yield _text(
             *_place(record, split, item.event),

@@ -19,7 +19,7 @@ from detectors.frames import Frames, Numbers, features
 from detectors.rules import BoxRules, Cut, Score
 from evaluation.edits import same_edges
 from podcast.errors import InputError
-from podcast.overlap import Stretch, best_pairs, overlap
+from podcast.overlap import Stretch, best_pairs, touches
 
 FOLDS = 5
 FEWEST_CALLS = 15
@@ -102,11 +102,7 @@ def on_calls(
     """The probability of each box, and 1 if it lies on a call, one to one; boxes on what nobody was sure of are left out."""
     events = [event for event, _ in boxes]
     pairs = _pairs(events, calls)
-    return [
-        (chance, int(at in pairs))
-        for at, (event, chance) in enumerate(boxes)
-        if at in pairs or not any(overlap(event, other) > 0 for other in unsure)
-    ]
+    return [(chance, int(at in pairs)) for at, (event, chance) in enumerate(boxes) if at in pairs or not touches(event, unsure)]
 
 
 def _pairs(events: Sequence[Stretch], calls: Sequence[Stretch]) -> dict[int, int]:
@@ -164,7 +160,7 @@ def _candidates(examples: Sequence[Example], folds: Sequence[int], cut: Cut) -> 
         missed += len(example.calls) - len(pairs)
         rows = features(found, example.frames)
         for at, event in enumerate(events):
-            if at not in pairs and any(overlap(event, other) > 0 for other in example.unsure):
+            if at not in pairs and touches(event, example.unsure):
                 continue
             columns.append(rows[at])
             lies.append(at in pairs)
