@@ -207,9 +207,14 @@
     localStorage.setItem(PANELS, JSON.stringify({ panelData, collapsedSide: { left: false, right: true } }));
   }
 
+  let parsed = {}; /* once, and not ten times a second */
   window.podcast = {
     /* The labeling configuration of the page, and whether it is one of ours: Label Studio's other projects keep their page. */
-    config: () => new DOMParser().parseFromString(window.Htx.config, "text/xml"),
+    config() {
+      const text = window.Htx.config;
+      if (parsed.text !== text) parsed = { text, page: new DOMParser().parseFromString(text, "text/xml") };
+      return parsed.page;
+    },
     ours: () => Boolean(podcast.config().querySelector("Choice[reviewState]")),
     make(name, properties = {}, children = []) {
       const element = Object.assign(document.createElement(name), properties);
