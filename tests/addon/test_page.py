@@ -15,7 +15,7 @@ from tests.addon.conftest import Volunteer
 from tests.browser import COLOURS, launched
 from tests.conftest import LabelStudio
 
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 LOADS = 10
 
 
