@@ -79,7 +79,7 @@ class Desk:
         self.page.keyboard.press("Space")
         self.page.wait_for_function(
             "() => { const { played } = [...document.querySelectorAll('audio')].at(-1);"
-            " return played.length && played.end(played.length - 1) > 1.2; }"
+            " return [...Array(played.length).keys()].reduce((sum, at) => sum + played.end(at) - played.start(at), 0) > 1.2; }"
         )
 
     def send(self, *keys: str) -> dict[str, Any]:
