@@ -54,7 +54,7 @@ TESTS: dict[str, Sequence[str]] = {
     "labelstudio/sessions.py": LABELS,
     "labelstudio/results.py": LABELS,
     "importers/podcast_json.py": ("tests/test_importers.py",),
-    "releases/agreement.py": ("tests/releases/test_people.py",),
+    "evaluation/agreement.py": ("tests/releases/test_people.py",),
     **{str(path.relative_to(ROOT)): EXPORTS for path in sorted((ROOT / "exporters").glob("*.py")) if path.stem != "__init__"},
 }
 """Each module, and the tests that are about it."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
+from evaluation.agreement import Agreement
+from evaluation.anchoring import AnchoringAudit
 from evaluation.edits import ReviewEdits
 from exporters import dataset_tsv
 from importers import release as released
@@ -26,8 +28,6 @@ from podcast.session_spool import SessionSpool
 from podcast.splits import DEFAULT_GAP_S, DEFAULT_SHARES, SPLITS, Unit, assign, check, unit_of, why_empty
 from podcast.spool import Spool
 from releases import citation, croissant, tables
-from releases.agreement import Agreement
-from releases.anchoring import AnchoringAudit
 from releases.archive import write_archive
 from releases.audio import copy_wav, with_digest
 from releases.card import DEFAULT_LICENCE, CardWords, card, description

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from evaluation.agreement import Measure
+from evaluation.anchoring import Anchoring
 from evaluation.edits import EDGE_S, ReviewEdits
 from podcast.heard import HeardCounts
 from podcast.model import ReviewState
@@ -13,8 +15,6 @@ from podcast.nodes import find_node
 from podcast.splits import LEFT_OUT, SPLITS
 from podcast.times import format_utc
 from podcast.vocabulary import Kind, source
-from releases.agreement import Measure
-from releases.anchoring import Anchoring
 from releases.records import Pseudonyms
 from releases.summary import Summary
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.metrics import cohen_kappa_score
 
+from evaluation.agreement import Agreement, Measure, alpha, event_f1, kappa, seconds_with_calls
+from evaluation.anchoring import AnchoringAudit
 from podcast.model import Certainty, Detection, ModelRun, Outcome, Review, ReviewState, SoundEvent
 from podcast.overlap import match, overlap
 from podcast.reviews import consensus
-from releases.agreement import Agreement, Measure, alpha, event_f1, kappa, seconds_with_calls
-from releases.anchoring import AnchoringAudit
 from tests.releases.sessions import RUN, box, review, session
 
 CALLS, NO_CALLS, UNSURE = ReviewState.CALLS, ReviewState.NO_CALLS, ReviewState.UNSURE
@@ -164,7 +164,7 @@ def test_alpha_of_a_round_is_krippendorffs_whoever_saw_which_session(
             [any(first <= second < last for first, last in drawn[name]) if name in drawn else np.nan for name in PEOPLE]
             for second in range(length)
         ]
-    with patch("releases.agreement.DRAWS", 2):  # the intervals take their time, and are not looked at
+    with patch("evaluation.agreement.DRAWS", 2):  # the intervals take their time, and are not looked at
         found = _measures(agreement).get(((), "krippendorff_alpha"))
     pairable = [column for column in columns if sum(value == value for value in column) > 1]
     values = {value for column in pairable for value in column if value == value}
@@ -196,7 +196,7 @@ def test_intervals_are_the_percentiles_of_drawing_sessions() -> None:
         agreement.add(
             session(f"s{number}", review("ann", CALLS, [(1, 2)]), review("bob", CALLS, [(1, 2) if number < hits else (5, 6)]))
         )
-    with patch("releases.agreement.DRAWS", 10_000):
+    with patch("evaluation.agreement.DRAWS", 10_000):
         found = _measures(agreement)[("ann", "bob"), "event_f1_0.5"]
     low, high = binom.ppf((0.025, 0.975), 400, hits / 400) / 400
     assert (found.value, found.sessions) == (0.7, 400)
@@ -230,7 +230,7 @@ def test_an_overlap_decides_what_is_a_hit() -> None:
 def test_the_worst_disagreements_come_first_and_no_more_than_asked_for() -> None:
     agreement = Agreement()
     one, other = [(1.0, 2.0)], [(5.0, 6.0)]
-    with patch("releases.agreement.WORST", 4):
+    with patch("evaluation.agreement.WORST", 4):
         agreement.add(session("half", review("ann", CALLS, one), review("bob", CALLS, one + other)))
         agreement.add(session("none-b", review("ann", CALLS, one), review("bob", CALLS, other)))
         agreement.add(session("same", review("ann", CALLS, one), review("bob", CALLS, one)))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.agreement import Agreement
+from evaluation.anchoring import AnchoringAudit
 from evaluation.edits import ReviewEdits
 from podcast import vocabulary
 from podcast.model import Annotation, Detection, Outcome, Review, ReviewState, Session
-from releases.agreement import Agreement
-from releases.anchoring import AnchoringAudit
 from releases.build import ReleaseOptions, build
 from releases.lint import lint
 from tests.releases.sessions import RUN, box, session, spread
