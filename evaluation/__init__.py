@@ -1,1 +1,1 @@
-"""Detections against what people found, and people against each other: tables and reviewed sessions in, scores and a picture out."""
+"""Detections against what people found, and people against each other: tables and sessions in, scores and a picture out."""
