@@ -28,15 +28,33 @@ def _starter(weights: str, **options: str) -> Detector:
     return load(weights, **options)
 
 
+def _model(weights: str, **options: str) -> Detector:
+    from detectors.model_folder import fetched, read_model
+
+    model = read_model(weights)
+    if model.detector not in TRAINED:
+        raise InputError(f"{weights}: a model of {model.detector!r}; this version has {', '.join(sorted(TRAINED))}")
+    with fetched(model) as (own_weights, rules):
+        loaded = TRAINED[model.detector](own_weights, **({"rules": rules} if rules else {}) | options)
+    if (made := getattr(loaded, "strengths", "")) != model.strengths:
+        raise InputError(
+            f"{weights}: made for {model.detector}:{model.strengths} by version {model.code}, "
+            f"and this version makes {model.detector}:{made}; train it again"
+        )
+    return loaded
+
+
 # Each function imports its own module, so that nothing pays for torch, or has to have it, until such a detector is loaded.
-DETECTORS: dict[str, Load] = {"energy": _energy, "orcahello-v1": _orcahello_v1, "starter": _starter}
+TRAINED: dict[str, Load] = {"energy": _energy, "orcahello-v1": _orcahello_v1, "starter": _starter}
+DETECTORS: dict[str, Load] = {**TRAINED, "model": _model}
 NEED_TORCH = frozenset({"orcahello-v1", "starter"})
 
 
 def load_detector(spec: str) -> Detector:
     """Load a detector by name, with weights and options where it takes them: `NAME[:WEIGHTS][,OPTION=VALUE...]`.
 
-    For example `energy`, or `orcahello-v1:model.safetensors,precision=fp32`. Raises InputError for an unknown name or option.
+    For example `energy`, `orcahello-v1:model.safetensors,precision=fp32`, or `model:URI`, a model's folder with all that belongs
+    to it (detectors/model_folder.py), whose files are checked. Raises InputError for an unknown name or option.
     """
     head, *pairs = known_detector(spec).split(",")
     name, _, weights = head.partition(":")
@@ -49,7 +67,11 @@ def load_detector(spec: str) -> Detector:
 
 def known_detector(spec: str) -> str:
     """`spec` itself, without loading anything. Raises InputError if there is no detector of that name, or no torch for it."""
-    name = spec.split(",")[0].partition(":")[0]
+    name, _, weights = spec.split(",")[0].partition(":")
+    if name == "model":
+        from detectors.model_folder import read_model
+
+        name = read_model(weights).detector
     if name not in DETECTORS:
         raise InputError(f"there is no detector {name!r}; expected one of {', '.join(sorted(DETECTORS))}")
     if name in NEED_TORCH:

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     )
     ml_backend_url: ServerUrl = ""
     ml_detector: str = "energy"
+    ml_registry: str = Field(default=".podcast/models", description="The registry of models; what is promoted there serves")
     ml_host: str = "127.0.0.1"
     ml_port: int = Field(default=9090, ge=0, le=65535)
     ml_workers: int = Field(default=2, gt=0, description="Processes of the ML backend")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -77,3 +79,32 @@ def test_a_name_that_somebody_put_a_link_at_is_not_followed(tmp_path: Path) -> N
     with pytest.raises(StorageError, match=r"a\.json: cannot be written"):
         storage.write(str(tmp_path / "a.json"), b"new")
     assert (tmp_path / "elsewhere").read_bytes() == b"theirs"
+
+
+def test_of_many_that_make_the_same_file_at_once_one_does(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(50):
+            uri, start = str(tmp_path / f"{number}.json"), Barrier(8)
+
+            def make(writer: int, uri: str = uri, start: Barrier = start) -> bool:
+                start.wait()
+                return storage.replace(uri, None, b"%d" % writer)
+
+            made = list(pool.map(make, range(8)))
+            assert made.count(True) == 1
+            assert Path(uri).read_bytes() == b"%d" % made.index(True)
+    assert names(tmp_path) == sorted(f"{number}.json" for number in range(50))
+
+
+def test_a_writer_killed_between_its_file_and_its_tidying_costs_nothing(tmp_path: Path) -> None:
+    made, stopped = tmp_path / "a.json", Path.unlink
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda path: stopped(path) if path == made else None)
+        assert storage.replace(str(made), None, b"whole")
+    assert len(names(tmp_path)) == 2
+    with pytest.raises(ZeroDivisionError), storage.open_write(str(made)) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert made.read_bytes() == b"whole"
+    storage.tidy(str(tmp_path))
+    assert names(tmp_path) == ["a.json"]

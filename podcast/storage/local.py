@@ -54,12 +54,33 @@ class LocalFiles:
             raise StorageError(f"{uri}: cannot be written ({error.strerror}); nothing was changed there") from error
 
     def replace(self, uri: str, old: bytes | None, new: bytes) -> bool:
-        """Two writers of one machine in the same instant are not kept apart: the file system knows no conditional rename."""
+        """Of two that make a new file in the same instant one is refused. Two that change one are not kept apart: the file system
+        knows no conditional rename.
+        """
         path = path_of(uri)
         if (path.read_bytes() if path.is_file() else None) != old:
             return False
+        if old is None:
+            return self._make(uri, path, new)
         with self.open_write(uri) as file:
             file.write(new)
+        return True
+
+    def _make(self, uri: str, path: Path, content: bytes) -> bool:
+        """A new file, whole; False if there is one. A link fails where there is a file already, as a rename does not."""
+        try:
+            file, temporary = _beside(path)
+            with file:
+                try:
+                    file.write(content)
+                    file.flush()
+                    path.hardlink_to(temporary)
+                except FileExistsError:
+                    return False
+                finally:
+                    temporary.unlink()
+        except OSError as error:
+            raise StorageError(f"{uri}: cannot be written ({error.strerror}); nothing was changed there") from error
         return True
 
     def delete(self, uri: str) -> None:
@@ -124,8 +145,10 @@ def _left_behind(path: Path) -> BinaryIO | None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(file.fileno()), path.lstat()):  # else it was renamed in the meantime
-            file.truncate(0)
-            return file
+            if os.fstat(file.fileno()).st_nlink == 1:
+                file.truncate(0)
+                return file
+            path.unlink()  # a second name of a whole file, whose writer was killed before it could take it away
     except OSError:  # held, renamed, or on a file system without locks
         pass
     file.close()
