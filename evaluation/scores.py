@@ -69,7 +69,7 @@ def lengths(truth: Sequence[Labelled], models: Sequence[Predicted], known: Mappi
         length_s = known.get(recording.name) or recording.length_s
         if not length_s:
             length_s = max((span.end_s for model in models for span in model.spans.get(recording.name, ())), default=0.0)
-            if length_s < max(1.0, *(span.end_s for span in recording.spans)):
+            if length_s < max([1.0, *(span.end_s for span in recording.spans)]):
                 raise InputError(
                     f"{recording.name}: its length is unknown and no prediction reaches its last call; give --audio or --length, "
                     "or a column length_s"

@@ -69,14 +69,14 @@ class Source:
     name: str
     kind: Kind
     is_orca: bool
-    ecotype: str = ""
-    aphia_id: int | None = None
-    itis_tsn: int | None = None
-    dclde_class: str = ""
-    dclde_ecotype: str = "NA"
-    pods_ai: str = ""
-    tags: tuple[str, ...] = ()
-    colour: str = ""
+    ecotype: str
+    aphia_id: int | None
+    itis_tsn: int | None
+    dclde_class: str
+    dclde_ecotype: str
+    pods_ai: str
+    tags: tuple[str, ...]
+    colour: str
 
 
 def sources() -> tuple[Source, ...]:
@@ -114,8 +114,8 @@ def of_dclde(class_species: str, ecotype: str = "NA") -> Source | None:
     """
     if class_species == "AB":
         return source(SOMETHING_ELSE)
-    same = [item for item in sources() if item.dclde_class == class_species]
-    return next((item for item in same if item.dclde_ecotype == ecotype), None) or next(iter(same), None)
+    same = {item.dclde_ecotype: item for item in reversed(sources()) if item.dclde_class == class_species}
+    return same.get(ecotype) or same.get("NA")
 
 
 def of_name(text: str) -> Source | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from evaluation.scoring import (
         (1.0, 1.0, 10.0, [1, 2], [1]),
         (0.0, 0.0, 10.0, [0], []),
         (2.3, 0.4, 10.0, [2, 3], [2]),
+        (2.3, 0.0, 10.0, [2, 3], []),  # a row that is no call
         (2.3, 1.0, 10.0, [2, 3, 4], [2, 3]),
         (8.5, 1.5, 10.0, [8, 9], [8, 9]),
         (8.5, 1.2, 9.6, [8, 9], [8, 9]),
@@ -89,6 +91,19 @@ def test_the_bootstrap_holds_the_mean_and_needs_two_recordings() -> None:
     assert low == pytest.approx(values.mean() - 1.96 * values.std() / math.sqrt(200), abs=0.03)
     assert high == pytest.approx(values.mean() + 1.96 * values.std() / math.sqrt(200), abs=0.03)
     assert bootstrap_interval(lambda _: 1.0, 1) is None
+
+
+def test_the_bootstrap_draws_every_recording_and_passes_over_what_is_undefined() -> None:
+    drawn: list[list[int]] = []
+
+    def first(draw: Sequence[int]) -> float | None:
+        drawn.append(list(draw))
+        return None if draw[0] == 0 else 3.0
+
+    assert bootstrap_interval(first, 2, rounds=40) == (3.0, 3.0)
+    assert len(drawn) == 40 and {len(draw) for draw in drawn} == {2}
+    assert {number for draw in drawn for number in draw} == {0, 1}
+    assert bootstrap_interval(lambda _: None, 2) is None
 
 
 def test_shares_of_events_and_boxes() -> None:

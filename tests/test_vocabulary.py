@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -82,25 +83,63 @@ def test_signals_and_ecotypes() -> None:
 
 
 def test_a_row_of_a_maintainer_is_a_source() -> None:
-    found = parse(CALL, ELSE, "sonar,Sonar,anthrophony,no,,,,AB,NA,,ping;sonar,#123456")
-    assert (found[-1].name, found[-1].tags, found[-1].is_orca) == ("Sonar", ("ping", "sonar"), False)
+    found = parse(CALL, ELSE, "nrkw_2,Northern, biophony ,yes,Northern,137102,180469,KW,NRKW,north,A; G ;,#12ab9f")
+    assert found[-1] == vocabulary.Source(
+        key="nrkw_2",
+        name="Northern",
+        kind=Kind.BIOPHONY,
+        is_orca=True,
+        ecotype="Northern",
+        aphia_id=137102,
+        itis_tsn=180469,
+        dclde_class="KW",
+        dclde_ecotype="NRKW",
+        pods_ai="north",
+        tags=("A", "G"),
+        colour="#12ab9f",
+    )
+    assert (found[1].aphia_id, found[1].itis_tsn, found[1].tags, found[1].is_orca) == (None, None, (), False)
+
+
+def test_an_ecotype_that_the_table_does_not_have_is_an_orca_of_unknown_kind_wherever_that_stands() -> None:
+    known = parse("srkw,SRKW,biophony,yes,,,,KW,SRKW,,,#123456", CALL, ELSE)
+    with patch.object(vocabulary, "_table", lambda: {item.name: item for item in known}):
+        found = [vocabulary.of_dclde("KW", ecotype) for ecotype in ("NRKW", "NA", "SRKW")] + [vocabulary.of_dclde("KW")]
+        assert [item and item.name for item in found] == ["Call", "Call", "SRKW", "Call"]
+        assert vocabulary.dclde_ecotype("SRKW", "S16") == "SRKW"
 
 
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ([CALL, ELSE, "x,X,noise,no,,,,,NA,,,#123456"], "line 4, kind: expected one of biophony"),
-        ([CALL, ELSE, "x,X,biophony,maybe,,,,,NA,,,#123456"], "line 4, orca: expected yes or no"),
-        ([CALL, ELSE, "x,X,biophony,no,,many,,,NA,,,#123456"], "line 4, aphia_id: expected a number"),
+        (["x,X,noise,no,,,,,NA,,,#123456"], "kind: expected one of biophony, anthrophony, geophony, unknown, not 'noise'"),
+        (["x,X,biophony,maybe,,,,,NA,,,#123456"], "orca: expected yes or no, not 'maybe'"),
+        (["x,X,biophony,no,,many,,,NA,,,#123456"], "aphia_id: expected a number, or nothing, not 'many'"),
+        (["x,X,biophony,no,,,1234567890,,NA,,,#123456"], "itis_tsn: expected a number, or nothing, not '1234567890'"),
+        (["x,X,biophony,no,,,,XX,NA,,,#123456"], "dclde_class: expected one of KW, HW, AB, UndBio, or nothing, not 'XX'"),
         (
-            [CALL, ELSE, "x,X,biophony,no,,,,KW,NA,,,#123456"],
-            "line 4, dclde_class: expected KW for an orca, and for nothing else",
+            ["x,X,biophony,yes,,,,KW,XX,,,#123456"],
+            "dclde_ecotype: expected one of SRKW, TKW, NRKW, OKW, SAR, NA, not 'XX'",
         ),
-        ([CALL, ELSE, "x,X,biophony,yes,,,,HW,NA,,,#123456"], "line 4, dclde_class: expected KW for an orca"),
-        ([CALL, ELSE, "x,X,biophony,no,,,,HW,TKW,,,#123456"], "line 4, dclde_ecotype: expected NA"),
-        ([CALL, ELSE, "x,X,biophony,no,,,,HW,NA,,,red"], "line 4, colour: expected #rrggbb"),
-        ([CALL, ELSE, "x,,biophony,no,,,,HW,NA,,,#123456"], "line 4, name: expected the name"),
+        (["x,X,biophony,no,,,,KW,NA,,,#123456"], "dclde_class: expected KW for an orca, and for nothing else, not 'KW'"),
+        (["x,X,biophony,yes,,,,HW,NA,,,#123456"], "dclde_class: expected KW for an orca, and for nothing else, not 'HW'"),
+        (["x,X,biophony,no,,,,HW,TKW,,,#123456"], "dclde_ecotype: expected NA for what is no orca, not 'TKW'"),
+        (["x,X,biophony,no,,,,HW,NA,,,red"], "colour: expected #rrggbb in small letters, not 'red'"),
+        (["x,,biophony,no,,,,HW,NA,,,#123456"], "name: expected the name that people see, not ''"),
+        (["2x,X,biophony,no,,,,HW,NA,,,#123456"], "key: expected small letters, digits and underscores, not '2x'"),
+    ],
+)
+def test_what_is_wrong_in_a_row_is_named(lines: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=rf"^v\.csv, line 4, {words}$"):
+        parse(CALL, ELSE, *lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
         ([CALL, ELSE, "x,Call,biophony,no,,,,,NA,,,#123456"], "v.csv, name: 'Call' stands there twice"),
+        ([CALL, ELSE, "orca,X,biophony,no,,,,,NA,,,#123456"], "v.csv, key: 'orca' stands there twice"),
+        ([CALL, ELSE, *(f"x{n},X{n},biophony,no,,,,,NA,fin,,#123456" for n in "12")], "v.csv, pods_ai: 'fin' stands there twice"),
         ([CALL, ELSE, "x,X,biophony,no,,,,,NA,,kw,#123456"], "v.csv, tags: 'kw' stands there twice"),
         ([CALL, ELSE, "x,X"], "line 4: has 2 cells"),
         ([ELSE], "a source of the name 'Call' with orca yes is missing"),

@@ -74,6 +74,16 @@ def test_the_length_comes_from_what_is_known_then_the_table_then_the_predictions
     assert lengths(truth, [model], {"a": 30.0, "b": 31.0}) == {"a": 30.0, "b": 31.0}
     with pytest.raises(InputError, match="a: its length is unknown"):
         lengths(truth, [Predicted("m", {"a": (Span(0, 5.5, 0.1),)})], {})
+    assert lengths(truth[:1], [Predicted("m", {"a": (Span(0, 6, 0.1),)})], {}) == {"a": 6.0}  # as far as the last call
+
+
+def test_a_recording_without_calls_lasts_as_long_as_its_predictions_and_a_second_at_least() -> None:
+    silent = [Labelled("a", "all", "h", ())]
+    models = [Predicted("m", {"a": (Span(0, 0.5),)}), Predicted("n", {"a": (Span(0, 0.5), Span(0.5, 0.5))})]
+    assert lengths(silent, models, {}) == {"a": 1.0}
+    for few in (models[:1], [Predicted("m", {})], []):
+        with pytest.raises(InputError, match="a: its length is unknown and no prediction reaches its last call"):
+            lengths(silent, few, {})
 
 
 def test_what_is_not_predicted_counts_as_zero_and_datasets_weigh_the_same() -> None:

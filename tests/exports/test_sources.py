@@ -115,7 +115,8 @@ def vocabularies(draw: st.DrawFn) -> dict[str, Source]:
     for number, name in enumerate(NAMES):
         orca = {"Call": True, "Something else": False}.get(name, draw(st.booleans()))
         dclde = "KW" if orca else draw(st.sampled_from(["", "HW", "AB", "UndBio"]))
-        found[name] = Source(f"key{number}", name, draw(st.sampled_from(Kind)), orca, dclde_class=dclde, pods_ai=f"{orca} {name}")
+        place = draw(st.sampled_from(Kind)), orca
+        found[name] = Source(f"key{number}", name, *place, "", None, None, dclde, "NA", f"{orca} {name}", (), "#123456")
     return found
 
 
