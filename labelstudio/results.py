@@ -187,12 +187,12 @@ def _box(identity: str, item: Mapping[str, Any], value: Mapping[str, Any], confi
     labels = value.get("labels")
     if not (isinstance(labels, list) and len(labels) == 1 and isinstance(labels[0], str) and labels[0]):
         raise InputError(f"expected one label, not {_shown(labels)}")
-    if -EDGE_S <= start < 0:
-        start = 0.0
-    if duration_s is not None and duration_s < end:
+    if start >= -EDGE_S:
+        start = max(start, 0.0)
+    if duration_s is not None:
         if end > duration_s + EDGE_S:
             raise InputError(f"ends at {end} s, past the end of the recording at {duration_s} s")
-        end = duration_s
+        end = min(end, duration_s)
     label, certainty = config.labels.get(labels[0], (labels[0], Certainty.CERTAIN))
     event, origin = SoundEvent(start, end, low, high), str(item.get("origin"))
     return Item(Kind.BOX, identity, event=event, label=label, certainty=certainty, origin=origin)

@@ -106,7 +106,7 @@ def from_annotation(
 def _numbered(annotation: Any, *more: Any) -> tuple[tuple[str, int], Review]:
     """A review, with the key that orders submissions of a task (time of the last change, number)."""
     review = from_annotation(annotation, *more)
-    number = annotation.get("id") or 0
+    number = annotation.get("id")
     return (_time(annotation), number if isinstance(number, int) else 0), review
 
 

@@ -38,7 +38,7 @@ def to_tasks(
     with Spool() as seen:
         for session in report.accepted(sessions):
             try:
-                if not seen.add("", session.id):
+                if not seen.add(round_name, session.id):
                     raise InputError("the source names this session twice; the first was taken")
                 placed = replace(session, round=round_name)
                 yield placed, to_task(placed, address(placed), config, key, copy(placed))

@@ -5,6 +5,7 @@ Written by hand from what a live server took and gave back; ids alone are not co
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from podcast.model import (
     Annotation,
     Certainty,
     Detection,
+    Heard,
     ModelRun,
     Outcome,
     Recording,
@@ -172,6 +174,7 @@ def test_of_two_sessions_of_one_name_the_first_is_taken_and_the_other_named() ->
     made = list(to_tasks(given, "round 7", CONFIG, lambda _: PAGE, report))
     ((placed, task),) = made
     assert (placed.round, task["data"]["round"], len(task["predictions"])) == ("round 7", "round 7", 2)
+    assert (task["data"]["audio"], "recording" in task["data"]) == (PAGE, False)  # nobody made a listening copy
     assert [(item.where, item.reason) for item in report.refusals] == [
         ("b.json", "not JSON"),
         ("session a", "the source names this session twice; the first was taken"),
@@ -186,6 +189,17 @@ def test_a_session_that_has_no_address_is_named_once() -> None:
 
     assert not list(to_tasks([session()], "round1", CONFIG, nowhere, report))
     assert [str(item) for item in report.refusals] == ["session a: its audio is nowhere"]
+
+
+def test_a_page_of_before_is_asked_to_keep_no_listening() -> None:
+    """A labeling configuration without the control `heard`: an item of no control would be refused when it comes back."""
+    before = replace(CONFIG, heard="")
+    made = session(Review("ann", ReviewState.NO_CALLS, note="rain", heard=Heard(30.5, True, 20.0, 60.0)))
+    annotation = to_annotation(made, made.reviews[0], before)
+    assert [item["from_name"] for item in annotation["result"]] == ["review", "session_note"]
+    assert annotation["lead_time"] == 30.5
+    (read,) = from_task({**to_task(made, PAGE, before), "id": 1}, before).reviews
+    assert (read.state, read.note, read.heard) == (ReviewState.NO_CALLS, "rain", Heard(30.5))
 
 
 @pytest.mark.parametrize(("low_hz", "high_hz"), [(500.0, None), (None, 4000.0), (0.0, 4000.0)])
