@@ -205,28 +205,23 @@ class _Source:
         if self._error is not None:
             raise StorageError(f"{self._name}: cannot be read ({self._error})") from self._error
 
-    def read(self, size: int = -1) -> bytes:
-        return self._attempt(lambda: self._file.read(size), b"")
-
     def readinto(self, buffer: bytearray) -> int:
-        block = self.read(len(buffer))
+        block = self._attempt(lambda: self._file.read(len(buffer)), b"")
         buffer[: len(block)] = block
         return len(block)
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    def seek(self, offset: int, whence: int) -> None:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell()}.get(whence)
-        if start is not None and start + offset < 0:
-            return -1  # a damaged header sends libsndfile there
-        return self._attempt(lambda: self._file.seek(offset, whence), -1)
+        if start is None or start + offset >= 0:  # a damaged header sends libsndfile before the beginning
+            self._attempt(lambda: self._file.seek(offset, whence), None)
 
     def tell(self) -> int:
         return self._attempt(self._file.tell, 0)
 
     def _attempt(self, step: Callable[[], T], otherwise: T) -> T:
-        if self._error is not None:
-            return otherwise
-        try:
-            return step()
-        except (OSError, PodcastError) as error:
-            self._error = error
-            return otherwise
+        if self._error is None:
+            try:
+                return step()
+            except (OSError, PodcastError) as error:
+                self._error = error
+        return otherwise

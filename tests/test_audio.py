@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -83,6 +85,28 @@ def test_a_limit_counts_the_samples_of_all_channels() -> None:
         InputError, match=r"a\.wav: calls itself 1\.0 hours long, with 2 channels; AUDIO_MAX_SAMPLES allows 71999"
     ):
         audio.decode(file, "a.wav", max_samples=71_999)
+
+
+def test_without_a_limit_the_setting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "_most_samples", lambda: 99)
+    for given, taken in ((99, True), (100, False)):
+        file = io.BytesIO(audio.wav_bytes(np.zeros((given, 1), np.int16), 10))
+        if taken:
+            assert (
+                len(audio.decode(file, "a.wav")[0]) == audio.samples_of(file, "a.wav") == audio.probe_file(file, "").frames == 99
+            )
+        else:
+            for read in (audio.decode, audio.samples_of, audio.probe_file):
+                with pytest.raises(InputError, match="AUDIO_MAX_SAMPLES allows 99"):
+                    read(file, "a.wav")
+
+
+@pytest.mark.parametrize("read", [audio.decode, audio.probe_file])
+def test_audio_without_a_sample_is_refused(read: Callable[[BinaryIO, str], object]) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((0, 1), np.int16), 10, format="WAV")
+    with pytest.raises(InputError, match=r"^a\.wav: the audio is empty$"):
+        read(file, "a.wav")
 
 
 def test_what_passes_full_scale_is_clipped_where_it_is_written(tmp_path: Path) -> None:
