@@ -97,12 +97,14 @@ class Agreement:
     def measures(self) -> Iterator[Measure]:
         """All measures, by round, pair and name."""
         for round_name in sorted(self._rounds):
-            rows = np.array(self._rounds[round_name]).reshape(-1, 3)
-            yield from _measures(round_name, (), rows, {"krippendorff_alpha": alpha})
+            yield from _measures(round_name, (), _rows(self._rounds[round_name], 3), {"krippendorff_alpha": alpha})
             for (name, one, other), values in sorted(self._pairs.items()):
                 if name == round_name:
-                    rows = np.array(values).reshape(-1, len(OVERLAPS) + 5)
-                    yield from _measures(name, (one, other), rows, PAIR_FORMULAS)
+                    yield from _measures(name, (one, other), _rows(values, len(OVERLAPS) + 5), PAIR_FORMULAS)
+
+
+def _rows(values: array[float], columns: int) -> Sums:
+    return np.array(values).reshape(len(values) // columns, columns)
 
 
 def seconds_with_calls(review: Review, duration_s: float | None) -> npt.NDArray[np.int64]:

@@ -202,7 +202,7 @@ def _clusters(annotations: Iterable[Annotation], threshold: float) -> list[list[
     cluster_of = [[index] for index in range(len(annotations))]
     for _, one, other in pairs:
         left, right = cluster_of[one], cluster_of[other]
-        if left is right or not all(
+        if not all(  # boxes that are together already are, among others, of one annotator
             annotations[a].annotator != annotations[b].annotator
             and overlap(annotations[a].event, annotations[b].event) >= threshold
             for a in left
@@ -235,7 +235,7 @@ def _voted(cluster: list[Annotation], reviewers: int) -> VotedBox:
 def _label(labels: list[str]) -> str:
     """The label that most gave of those who said which orca, or which other sound; where no one label leads, nobody said it."""
     unsaid = CALL if is_call(labels[0]) else SOMETHING_ELSE
-    (first, count), *others = [*Counter(label for label in labels if label != unsaid).most_common(2), (unsaid, 0)][:2]
+    (first, count), *others = [*Counter(label for label in labels if label != unsaid).most_common(), (unsaid, 0)]
     return unsaid if others and others[0][1] == count else first
 
 

@@ -75,7 +75,7 @@ def parse_session_name(name: str) -> SessionName:
 def _local(name: str, found: dict[str, str | None]) -> datetime:
     fields = ("year", "month", "day", "hour", "minute", "second")
     try:
-        local = datetime(*(int(found[field] or 0) for field in fields))  # type: ignore[arg-type]
+        local = datetime(*(int(str(found[field])) for field in fields))  # type: ignore[arg-type]
     except ValueError as error:
         raise InputError(f"{name}: the name holds no possible date ({error})") from error
     return _believed(local, name)

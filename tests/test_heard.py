@@ -41,6 +41,7 @@ KNOWN = [
     (Heard(90.0, True, 60.0, 60.0), 60.0, 1.0, False),
     (Heard(90.0, True, 59.95, 60.0), 60.0, 1.0, False),  # players and codecs disagree about the last tenth of a second
     (Heard(90.0, True, 57.0, 60.0), 60.0, 0.95, True),
+    (Heard(90.0, True, 0.5, 0.6), 0.6, 0.5 / 0.6, True),  # a tenth of a second is as much as may be missing, and too much
     (Heard(40.0, True, 60.0, 60.0), 60.0, 1.0, True),  # the page noted what it played, so its time does not bound it
     (Heard(6.0, True, 45.0, 60.0), 60.0, 0.75, True),
     (Heard(90.0, True, 61.0, 60.0), 60.0, 1.0, False),
@@ -66,8 +67,9 @@ def test_answers_are_counted_and_skips_are_none() -> None:
         counts.add(session("s", review("ann", NO_CALLS, heard=heard), duration_s=duration_s))
     for state in (SKIPPED, UNREVIEWED):
         counts.add(session("s", review("ann", state, heard=Heard(open_s=1.0))))
-    # By looking at KNOWN: 12, 24, 0, 40 and 6 s are less than 60; 45, 57, 45 and 25 s of a loaded sound are less than all.
-    assert counts == HeardCounts(17, unknown=2, not_loaded=3, open_too_short=5, heard_in_part=4, faster_than_sound=11)
+    # By looking at KNOWN: 12, 24, 0, 40 and 6 s are less than 60; 45, 57, 0.5, 45 and 25 s of a loaded sound are less than all.
+    assert counts == HeardCounts(18, unknown=2, not_loaded=3, open_too_short=5, heard_in_part=5, faster_than_sound=12)
+    assert HeardCounts() == HeardCounts(0, 0, 0, 0, 0, 0)
 
 
 RECORD = '{"loaded":true,"heard_s":41.2004,"duration_s":59.94,"asked":["boxes_beside_no_calls"]}'
@@ -94,6 +96,8 @@ def test_what_label_studio_and_the_page_note() -> None:
     nothing = '{"loaded":false,"heard_s":0,"duration_s":null,"asked":["audio_not_loaded"]}'
     assert submitted([kept(nothing)])[0].heard == Heard(None, False, 0.0, None, ("audio_not_loaded",))
     assert submitted([kept("")])[0].heard == Heard()
+    half = submitted([kept(RECORD.replace("boxes", "\ud800"))])
+    assert (half[0].heard.asked, half[1]) == (("?_beside_no_calls",), [])
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,10 @@ def test_what_label_studio_and_the_page_note() -> None:
         (RECORD.replace("41.2004", "9" * 400), "heard_s is 9"),
         (RECORD.replace("59.94", "0"), "duration_s is 0"),
         (RECORD.replace('["boxes_beside_no_calls"]', '"x"'), "asked is 'x'"),
+        (RECORD.replace('["boxes_beside_no_calls"]', '[""]'), "asked is ['']"),
+        (RECORD.replace('["boxes_beside_no_calls"]', "[7]"), "asked is [7]"),
+        (RECORD.replace("59.94", "true"), "duration_s is True"),
+        (RECORD.replace("59.94", "-1"), "duration_s is -1"),
     ],
 )
 def test_a_record_that_cannot_be_read_is_named_and_takes_no_box_along(text: str, words: str) -> None:
@@ -122,6 +130,9 @@ def test_a_time_that_is_none_and_two_records_are_named() -> None:
         assert said.heard == Heard() and "lead_time is" in warning
     said, warnings = submitted([kept(RECORD.replace("41.2004", "3"), RECORD)])
     assert (said.heard.heard_s, warnings) == (41.2, ["2 records of the listening; the last was taken"])
+    said, warnings = submitted([kept(RECORD, RECORD), kept(RECORD.replace("41.2004", "0.5"))], lead_time=0)
+    assert (said.heard.heard_s, said.heard.open_s) == (0.5, 0.0)
+    assert warnings == ["3 records of the listening; the last was taken"]
 
 
 def test_what_is_known_travels_with_a_session_into_another_label_studio() -> None:
@@ -166,6 +177,14 @@ def test_of_several_answers_only_those_below_the_share_are_left_out() -> None:
     assert "at most 0.250" in notices[0]  # 2.5 times 6 s of 60
     assert review_state(left(0.6, said[1], said[2])[0]) is SKIPPED  # a skip stays a skip
     assert left(0.0, *said)[0].reviews == said
+
+
+def test_an_answer_without_a_name_and_one_to_silence_are_named_too() -> None:
+    _, notices, _ = left(0.5, review("", NO_CALLS, heard=Heard(loaded=False)), review("", NO_CALLS, heard=Heard(open_s=2.4)))
+    assert notices == [
+        "session s: an answer is left out as unreviewed: nothing of the recording was heard, 0.5 was asked for",
+        "session s: an answer is left out as unreviewed: at most 0.100 of the recording was heard, 0.5 was asked for",
+    ]
 
 
 def test_answers_of_which_nothing_is_known_stay_and_are_counted() -> None:

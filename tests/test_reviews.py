@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podcast.errors import InputError
 from podcast.model import Annotation, Certainty, Review, ReviewState, Session
 from podcast.report import Report
-from podcast.reviews import by_annotator, chosen, consensus, latest, review_state
+from podcast.reviews import by_annotator, chosen, consensus, latest, named, review_state
 from podcast.session_spool import SessionSpool
 from releases.records import records
 from tests.releases.sessions import box, review, session
@@ -241,6 +242,30 @@ def test_a_box_is_certain_if_most_say_so_and_most_drew_it(sure: list[bool], revi
     said += [review(f"q{number}", CALLS, [(30.0 + number, 31.0 + number)]) for number in range(reviewers - len(sure))]
     (found,) = [item for item in consensus(session("s", *said)).boxes if item.annotation.event.start_s == 1.0]
     assert found.annotation.certainty is certainty
+
+
+@pytest.mark.parametrize(
+    ("annotators", "words"),
+    [
+        (["bob", "", "ann"], "ann, bob"),  # who gave no name has none to be asked for by
+        ([""], "nobody"),
+        ([], "nobody"),
+        ([f"p{n:02}" for n in range(20)], ", ".join(f"p{n:02}" for n in range(20))),
+        ([f"p{n:02}" for n in range(21)], ", ".join([*(f"p{n:02}" for n in range(20)), "1 more"])),
+    ],
+)
+def test_an_annotator_who_is_not_there_is_told_who_is(annotators: list[str], words: str) -> None:
+    given = [session(f"s{number}", review(name, NO_CALLS)) for number, name in enumerate(annotators)]
+    with pytest.raises(InputError) as caught:
+        list(named(given, "Ann"))
+    assert str(caught.value) == f"there is no review by 'Ann'; reviews are by {words}"
+    for who in ("latest", "ground-truth", "all", *annotators):
+        assert list(named(given, who)) == given
+
+
+def test_a_tie_of_labels_among_many_is_nobodys_word() -> None:
+    assert agreed(*(drawn(label) for label in ("Humpback", "Vessel", "Humpback", "Vessel", "Water"))).label == "Something else"
+    assert agreed(*(drawn(label) for label in ("Water", "Vessel", "Humpback", "Vessel"))).label == "Vessel"
 
 
 def test_reviews_of_the_same_instant_come_in_a_stable_order() -> None:

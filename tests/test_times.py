@@ -83,6 +83,8 @@ def test_start_of_a_session_is_its_parents_plus_its_chunks() -> None:
     name = parse_session_name("OS_9_27_2017_08_25_00__0010")
     assert name.start(61.25) == datetime(2017, 9, 27, 15, 41, 20, tzinfo=UTC)  # 16 * 61.25 s = 980 s
     assert name.start(None) is None
+    first = parse_session_name("OS_9_27_2017_08_25_00__0000")
+    assert first.start(None) == first.start(61.25) == datetime(2017, 9, 27, 15, 25, tzinfo=UTC)  # of whatever length
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,8 @@ def test_impossible_dates_are_refused(name: str) -> None:
 
 def test_a_tape_has_no_time() -> None:
     found = parse_session_name("60012")
-    assert (found.parent, found.parent_start, found.start(60.0)) == ("60012", None, None)
+    assert (found.parent, found.parent_start, found.chunk, found.source_guid) == ("60012", None, None, "")
+    assert found.start(60.0) is None
 
 
 @given(st.datetimes(datetime(2017, 1, 1), datetime(2030, 1, 1)).map(lambda moment: moment.replace(microsecond=0, tzinfo=UTC)))
@@ -157,6 +160,7 @@ def test_moments_as_people_write_them(text: str, utc: str) -> None:
         *(
             "2020-07-15 12:00 EST",
             "PST",
+            "2200-01-01 12:00 UTC",
             "0001-01-01 00:00+23:59",
             "9999-12-31 23:59-12:00",
             "9999-12-31 23:59",
@@ -169,7 +173,22 @@ def test_moments_that_contradict_themselves_or_the_calendar_are_refused(text: st
         parse_moment(text)
 
 
-@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1899-12-31T00:00:00Z"])
+@pytest.mark.parametrize("text", ["1900-01-01T00:00:00.000Z", "2199-12-31T23:59:59.999Z"])
+def test_the_first_and_the_last_moment_that_are_believed(text: str) -> None:
+    assert format_utc(parse_utc(text)) == text
+    assert (parse_utc(""), format_utc(None)) == (None, "")
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_nothing_is_no_moment(text: str) -> None:
+    with pytest.raises(InputError, match="is no time"):
+        parse_moment(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1899-12-31T00:00:00Z", "2200-01-01T00:00:00Z"],
+)
 def test_utc_at_the_ends_of_the_calendar_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="outside 1900 to 2199"):
         parse_utc(text)

@@ -225,6 +225,10 @@ def test_an_overlap_decides_what_is_a_hit() -> None:
     agreement.add(session("a", review("ann", CALLS, [(0, 10)]), review("bob", CALLS, [(0, 6)])))
     found = _measures(agreement)
     assert [found[("ann", "bob"), f"event_f1_{least}"].value for least in (0.3, 0.5, 0.7)] == [1, 1, 0]
+    assert agreement.disagreements() == []  # half of both is one call
+    for number in range(101):
+        agreement.add(session(f"s{number}", review("ann", CALLS, [(0, 1)]), review("bob", NO_CALLS), duration_s=1.0))
+    assert len(agreement.disagreements()) == 100
 
 
 def test_the_worst_disagreements_come_first_and_no_more_than_asked_for() -> None:
