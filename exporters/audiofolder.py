@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FILE = "metadata.parquet"
 BLOCK = 2**20
-ROWS_AT_ONCE = 1000
+ROWS_AT_ONCE = 2**10
 
 
 def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions) -> Report:

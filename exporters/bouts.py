@@ -206,17 +206,14 @@ def _as_csv(found: Spool, folder: str) -> Iterator[bytes]:
 
 def _annotation(identity: str, number: int, source: Source, item: Annotation) -> dict[str, Any]:
     """A box: its offsets are seconds from the detection's timestamp."""
-    tags = [tag_of(source), *([item.call_type] if item.call_type and source.is_orca else [])]
-    sound = signal(item.call_type)
-    if source.is_orca and sound is not Signal.CALL:
-        tags[-1] = TAGS[sound]
+    said = TAGS.get(signal(item.call_type), item.call_type) if source.is_orca else None
     return {
         "id": f"{identity}/{number}",
         "start_offset_s": item.event.start_s,
         "end_offset_s": item.event.end_s,
         "confidence": CONFIDENCES[item.certainty],
         "label": item.label,
-        "tags": tags,
+        "tags": [tag_of(source), *([said] if said else [])],
         "description": item.note,
     }
 

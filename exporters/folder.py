@@ -104,8 +104,9 @@ class Folder:
     def add(self, folder: str, name: str, content: str) -> None:
         """A small file. Raises InputError if a file of somebody else stands there, or one that somebody has changed."""
         place = _place(folder, name)
-        self._claim(place, hashlib.sha256(content.encode()).hexdigest())
-        self._contents.add(place, "", content)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        self._claim(place, digest)
+        self._contents.add(place, digest, content)
 
     def add_made(self, folder: str, name: str, make: Make, digest: str = "") -> None:
         """As `add` for a file that is too large to be kept; `digest` is its sha256, if it is known."""

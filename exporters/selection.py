@@ -142,7 +142,8 @@ def check_texts(session: Session) -> None:
 def is_text(*texts: str) -> bool:
     """Whether the texts can be written as UTF-8: half of a surrogate pair cannot."""
     try:
-        "".join(texts).encode()
+        for text in texts:
+            text.encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -93,7 +93,7 @@ def to_session(
     if not isinstance(content.get("annotations"), list):
         raise InputError(f"annotations: expected a list, not {reprlib.repr(content.get('annotations'))}")
     for field in ("uri", "absolute_time", "source_guid", "model_guid"):
-        if not isinstance(content.get(field, ""), str):
+        if field in content and not isinstance(content[field], str):
             raise InputError(f"{field}: expected text, not {reprlib.repr(content[field])}")
     uri = content.get("uri", "")
     session_id = storage.stem(uri or source)

@@ -234,7 +234,7 @@ def _parts(group: Iterable[Unit], whole: Mapping[Feature, float]) -> dict[Featur
 
 
 def _size(part: Mapping[Feature, float]) -> float:
-    return max((share for (_, node), share in part.items() if node is ALL), default=0.0)
+    return max(part.values(), default=0.0)
 
 
 def _amounts(units: Iterable[Unit]) -> Counter[Feature]:

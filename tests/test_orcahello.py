@@ -142,6 +142,33 @@ def test_tags_and_comments_go_back(example: dict[str, Any], tmp_path: Path) -> N
     assert isinstance(again, Session) and again.sightings[0].tags == ("S16", "click", "vessel")
 
 
+def test_what_is_told_of_calls_is_of_calls_alone(example: dict[str, Any], tmp_path: Path) -> None:
+    """The share of a model in hundredths, to a millionth; what was stored without words, or by others, says nothing."""
+    (session,) = stored(tmp_path, example | {"tags": ["click"]})
+    assert isinstance(session, Session)
+    (told,) = session.sightings
+    found = replace(session.detections[0], confidence=0.1234567891)
+    others = (
+        replace(told, description="", tags=("fin", "S99")),
+        replace(told, description="again"),
+        replace(told, source="tp", tags=("x",)),
+    )
+    said = Review(
+        "v",
+        ReviewState.CALLS,
+        (box(1, 2, outcome=Outcome.ACCEPTED, detection=found), box(3, 4, label="Humpback", call_type="moan")),
+    )
+    given = replace(session, sightings=(told, *others), reviews=(said,))
+    EXPORTERS["orcahello"]([given], str(tmp_path / "out"), WriteOptions())
+    (kept,) = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+    assert (kept["whaleFoundConfidence"], kept["predictions"][0]["confidence"]) == (12.345679, 0.1234567891)
+    assert (kept["comments"], kept["tags"]) == ("moderator comments; again", ["click", "fin", "humpback"])
+    empty = replace(given, reviews=(replace(said, annotations=(box(3, 4),)),))
+    EXPORTERS["orcahello"]([empty], str(tmp_path / "added"), WriteOptions())
+    (kept,) = [json.loads(path.read_text()) for path in (tmp_path / "added").glob("*.json")]
+    assert (kept["whaleFoundConfidence"], kept["predictions"][0]["confidence"], kept["tags"]) == (100.0, 1.0, ["click", "fin"])
+
+
 def test_windows_keep_what_was_said(example: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "d.json").write_text(json.dumps([example]))
     ((window,), refusals) = read_windows(str(tmp_path / "d.json"))

@@ -207,6 +207,29 @@ def test_what_is_no_sample(tmp_path: Path) -> None:
     assert (report.counts["written"], report.counts["refused"]) == (0, 1)
 
 
+@pytest.mark.parametrize(("at_s", "told"), [(-30, False), (-29, True), (30, True), (31, False)])
+def test_a_report_tells_of_the_sounds_of_its_minute_alone(at_s: int, told: bool, tmp_path: Path) -> None:
+    given = reviewed("a", (30.0, "Call", ""), more=(reported("resident", "tp_both", at_s),))
+    assert [row["Category"] for row in samples(tmp_path, given)] == ["resident"] * told
+
+
+def test_a_call_type_and_the_box_tell_before_a_report(tmp_path: Path) -> None:
+    """S16 is a call of residents alone; who says Bigg's has heard them, and a ship is none of both."""
+    near = (reported("transient", "tp_both", 0), reported("vessel", "fp_both", 0), reported("", "tp_both", 0))
+    boxes = ((1.0, "Call", "S16"), (2.0, "Call", ""), (3.0, "Southern Resident", "S16"), (4.0, "Humpback", "S16"))
+    rows = samples(tmp_path, reviewed("a", *boxes, more=near))
+    assert [row["Category"] for row in rows] == ["resident", "transient", "resident", "humpback"]
+    assert [row["Description"] for row in rows] == ["S16", "", "S16", "S16"]
+    assert [row["Notes"] for row in rows] == ["tp_human_only", "tp_both", "tp_human_only", "tp_human_only"]
+
+
+def test_the_words_of_a_box_go_before_those_of_the_session(tmp_path: Path) -> None:
+    first, second = box(1, 2, label="Humpback", note="a\tsong"), box(3, 4, label="Humpback", call_type="moan")
+    said = Review("v", ReviewState.NO_CALLS, (first, second), note='far "away"')
+    rows = samples(tmp_path, replace(reviewed("a"), reviews=(said,)))
+    assert [row["Description"] for row in rows] == ["a song", "moan far 'away'"]
+
+
 def test_a_model_that_was_right_or_wrong(tmp_path: Path) -> None:
     run = ModelRun("m", "1")
     right, wrong = (Detection(SoundEvent(start, start + 1), "Call", 0.75, run) for start in (1.0, 5.0))
@@ -218,3 +241,9 @@ def test_a_model_that_was_right_or_wrong(tmp_path: Path) -> None:
         ("resident", "tp_machine_only", "75"),
         ("vessel", "fp_machine_only", "75"),
     ]
+    # Who drew a box of their own was told by no model, unless it overlaps one that they deleted; beside one is not over it.
+    drawn = replace(kept, outcome=Outcome.ADDED)
+    beside, splash = box(6.0, 7.0, label="Humpback"), box(4.0, 5.0, label="Water")
+    said = Review("v", ReviewState.CALLS, (drawn, splash, beside), (wrong,))
+    rows = samples(tmp_path / "added", replace(reviewed("a"), reviews=(said,)))
+    assert [(row["Notes"], row["Confidence"]) for row in rows] == [("tp_human_only", ""), ("", ""), ("tp_human_only", "")]

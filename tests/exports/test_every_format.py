@@ -13,6 +13,7 @@ import pytest
 
 from exporters import EXPORTERS
 from exporters.base import WriteOptions
+from exporters.dataset_tsv import rows
 from podcast.errors import InputError, Refusal, StorageError
 from podcast.model import Recording, Review, ReviewState, Session
 from tests.conftest import ROOT
@@ -209,12 +210,12 @@ def test_podcast_json_to_the_byte(tmp_path: Path) -> None:
 
 def test_the_sidecar_holds_what_the_format_cannot(tmp_path: Path) -> None:
     _, files = export(tmp_path, "podcast-json", SESSIONS)
-    rows = {row["session_id"]: row for row in map(json.loads, files["sidecar.jsonl"].splitlines())}
-    assert sorted(rows) == ["s_answer", "s_torn", "s_uncertain", "s_unsure"]
-    assert rows["s_uncertain"]["annotations"][0] == {
+    kept = {row["session_id"]: row for row in map(json.loads, files["sidecar.jsonl"].splitlines())}
+    assert sorted(kept) == ["s_answer", "s_torn", "s_uncertain", "s_unsure"]
+    assert kept["s_uncertain"]["annotations"][0] == {
         "start_s": 3.0, "duration_s": 1.0, "label": "Call", "certainty": "uncertain", "call_type": "S01", "note": "",
     }  # fmt: skip
-    assert (rows["s_unsure"]["review_state"], rows["s_unsure"]["note"]) == ("unsure", "ship?")
+    assert (kept["s_unsure"]["review_state"], kept["s_unsure"]["note"]) == ("unsure", "ship?")
 
 
 def test_dataset_tsv_to_the_byte(tmp_path: Path) -> None:
@@ -235,10 +236,17 @@ def test_a_dataset_without_a_name_is_podcast(tmp_path: Path) -> None:
     """The published scorer takes no empty name."""
     _, files = export(tmp_path, "dataset-tsv", [replace(session("s", calls((1, 2))), round="")])
     assert files["annotations.tsv"].decode().splitlines()[1].split("\t")[0] == "podcast"
+    unnamed = replace(session("s", calls((1, 2))), round=" \t")
+    for given, name in (("", "podcast"), (" ", "podcast"), ("the  5th\tset", "the 5th set")):
+        assert [row[0] for row in rows(unnamed, unnamed.reviews[0], given)] == [name]
+    assert [row[0] for row in rows(replace(unnamed, round="r"), unnamed.reviews[0], "other")] == ["r"]
 
 
 def test_a_time_that_is_unknown_stays_empty_and_is_reported(tmp_path: Path) -> None:
     unknown = session("OS_9_27_2017_08_25_00__0001", calls((1, 2)), start=None)
     report, files = export(tmp_path, "dataset-tsv", [unknown])
     assert files["annotations.tsv"].decode().splitlines()[1].split("\t")[5:] == ["", ""]
-    assert any("start is unknown" in warning for warning in report.warnings)
+    assert any("1 sessions were imported without audio, so their own start is unknown" in words for words in report.warnings)
+    tape = Session("60012", Recording("60012.wav", ""), "60012", "round1", reviews=(NO_CALLS,))
+    known = session("OS_9_27_2017_08_25_00__0001", calls((1, 2)))
+    assert list(export(tmp_path / "known", "dataset-tsv", [tape, known])[0].warnings) == []  # a tape has none, and no audio tells

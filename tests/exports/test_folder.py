@@ -15,6 +15,7 @@ import pytest
 
 from exporters import EXPORTERS
 from exporters.base import WriteOptions
+from exporters.folder import Folder
 from podcast import storage
 from podcast.errors import InputError
 from podcast.model import ReviewState, Session
@@ -154,6 +155,44 @@ def test_strangers_are_named_and_left_alone(name: str, tmp_path: Path, wavs: str
         (warning,) = [warning for warning in report.warnings if "not of this export" in warning]
         assert "below/note0.txt" in warning and "and 2 more" in warning
         assert sum(content == b"mine" for content in files.values()) == 7
+
+
+def test_five_strangers_are_named_all_and_of_more_so_many(tmp_path: Path) -> None:
+    places = [f"note{number}.txt" for number in range(7)]
+    for count, words in ((5, ", ".join(places[:5])), (6, f"{', '.join(places[:5])} and 1 more")):
+        for place in places[:count]:
+            (tmp_path / place).write_text("mine")
+        report, _ = export(tmp_path, "podcast-json", SESSIONS)
+        assert f"{tmp_path} holds files that are not of this export: {words}" in report.warnings
+
+
+def test_no_file_of_an_export_takes_the_place_of_another(tmp_path: Path) -> None:
+    with Folder(str(tmp_path), "raven", WriteOptions()) as target:
+        target.add("", "a.txt", "one")
+        target.add("below", "a.txt", "two")
+        for place in ("a.txt", "export.jsonl"):
+            with pytest.raises(InputError, match=f"^{place} is the name of another file of this export$"):
+                target.add("", place, "three")
+
+
+def test_an_export_of_no_session_into_a_new_folder_says_so(tmp_path: Path) -> None:
+    for round_name in ("", "round7"):
+        options = WriteOptions(round=round_name) if round_name else WriteOptions()
+        report = EXPORTERS["podcast-json"]([], str(tmp_path / f"to{round_name}"), options)
+        head = {"format": "podcast-json", "annotator": "latest", "rounds": [round_name], "finished": True}
+        assert json.loads((tmp_path / f"to{round_name}" / "export.jsonl").read_text()) == head
+        assert not report.warnings
+
+
+def test_a_list_says_whether_the_export_was_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(tmp_path, "podcast-json", SESSIONS)
+    with pytest.raises(Killed), killed_at(1, monkeypatch):
+        export(tmp_path, "podcast-json", CHANGED)
+    head, *rows = [json.loads(line) for line in (tmp_path / "export.jsonl").read_text().splitlines()]
+    assert head["finished"] is False
+    assert sum(row["file"] == "s_calls.json" for row in rows) == 2  # as it was, and as it shall be
+    export(tmp_path, "podcast-json", CHANGED)
+    assert json.loads((tmp_path / "export.jsonl").read_text().splitlines()[0])["finished"] is True
 
 
 def test_files_of_an_export_before_there_was_a_list_are_taken_over_where_they_say_the_same(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pyarrow import parquet
 from podcast.model import Annotation, Certainty, Detection, ModelRun, Outcome, Recording, Review, ReviewState, Session, SoundEvent
 from tests.exports.rounds import NO_CALLS, calls, export, session
 
+LAB = "rpi_orcasound_lab"
 START = datetime(2020, 11, 1, 8, 59, 55, tzinfo=UTC)
 FOUND = Detection(SoundEvent(1, 2), "Call", 0.875, ModelRun("energy", "1"))
 
@@ -54,6 +55,19 @@ def test_dclde(tmp_path: Path) -> None:
             *("none.wav", "round3", "NA", "NA", "0.0", "60.0", "2017-09-27T15:26:00.000Z", "AB", "0", "NA", "NA"),
             *("OrcaSound", "File", "wav/none.wav", "TRUE"),
         ],
+    ]
+
+
+def test_dclde_has_no_rows_for_sounds_without_a_class(tmp_path: Path) -> None:
+    made = ("Jingle", "Something else", "Vessel", "Water")
+    boxes = tuple(Annotation(SoundEvent(n, n + 1), label, Certainty.CERTAIN, "v", Outcome.ADDED) for n, label in enumerate(made))
+    other = replace(NO_CALLS, annotations=boxes)
+    both = Review("v", ReviewState.CALLS, (*boxes, replace(boxes[0], event=SoundEvent(9, 10), label="Call")))
+    _, files = export(tmp_path, "dclde", [session("both", both), session("other", other)])
+    _, *rows = table(files["dclde.csv"], ",")
+    assert [(row[0], row[4], row[5], row[7], row[12]) for row in rows] == [
+        ("both.wav", "9.0", "10.0", "KW", "Call"),
+        ("other.wav", "0.0", "60.0", "AB", "File"),
     ]
 
 
@@ -144,6 +158,93 @@ def test_orcahello(tmp_path: Path) -> None:
     found = json.loads(files["none.json"])
     assert (found["state"], found["whaleFoundConfidence"], found["predictions"], found["tags"]) == ("Negative", 0, [], [])
     assert (found["comments"], found["dateModerated"]) == ("", "")
+
+
+def test_bouts(tmp_path: Path) -> None:
+    """The orca was reported as a resident at that time, so it is one."""
+    report, files = export(tmp_path, "bouts", told())
+    assert report.counts["bouts"] == 3
+    animal, humpback, resident = sorted(json.loads(files["bouts.json"])["bouts"], key=lambda bout: str(bout["source"]))
+    place, lab = f"{LAB}/", "Orcasound Lab, 2020-11-01"
+    assert [(bout["title"], bout["start"], bout["end"]) for bout in (animal, humpback)] == [
+        (f"Other animal at {lab} 09:00 UTC", "2020-11-01T09:00:25.000Z", "2020-11-01T09:00:26.000Z"),
+        (f"Humpback at {lab} 09:00 UTC", "2020-11-01T09:00:15.000Z", "2020-11-01T09:00:16.125Z"),
+    ]
+    assert [bout["tags"] for bout in (animal, humpback)] == [["animal"], ["humpback"]]  # no sea lion, and no call type of an orca
+    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place}resident/full"))
+    boxes = [
+        {"start_offset_s": 1.001, "end_offset_s": 2.5, "confidence": 1.0, "tags": ["SRKW", "S16"], "description": ""},
+        {"start_offset_s": 10.25, "end_offset_s": 11.0, "confidence": 0.5, "tags": ["SRKW"], "description": 'a "ship"'},
+    ]
+    assert resident == {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place}resident/2020-11-01T08:59:56.001Z")),
+        "node": LAB,
+        "start": "2020-11-01T08:59:56.001Z",
+        "end": "2020-11-01T09:00:06.000Z",
+        "type": "biophony",
+        "source": "resident",
+        "title": f"Southern Resident at {lab} 08:59 UTC",
+        "tags": ["S16", "SRKW"],
+        "confidence": 1.0,
+        "status": "ready",
+        "reviewed_by": ["v@x.org"],
+        "algorithm_version": "podcast-1, 900 s",
+        "coincident_with": [],
+        "review_history": [
+            {"who": "v@x.org", "when": "2020-11-02T10:00:00.000Z", "field": "status", "from": "new", "to": "ready"}
+        ],
+        "detections": [
+            {
+                "id": identity,
+                "session_id": "full",
+                "node": LAB,
+                "timestamp": "2020-11-01T08:59:55.000Z",
+                "duration_s": 60.0,
+                "annotations": [{"id": f"{identity}/{n}", "label": "Call", **box} for n, box in enumerate(boxes)],
+                "tags": ["S16", "SRKW"],
+                "confidence": 1.0,
+                "reporter_id": "v@x.org",
+                "audio_uri": "https://x/full.wav",
+                "spectrogram_uri": "",
+                "description": "far",
+            }
+        ],
+    }
+    head, _, _, row = sorted(files["bouts.csv"].decode().splitlines(), key=lambda line: "Southern" in line)
+    assert head == (
+        "id,node,start,end,type,source,title,tags,confidence,status,reviewed_by,algorithm_version,coincident_with,detections,signals"
+    )
+    assert row == (
+        f"{resident['id']},{LAB},2020-11-01T08:59:56.001Z,2020-11-01T09:00:06.000Z,biophony,resident,"
+        f'"Southern Resident at {lab} 08:59 UTC",S16;SRKW,1.0,ready,v@x.org,"podcast-1, 900 s",,full,2'
+    )
+
+
+def test_the_histories_of_bouts_are_in_order_of_time_and_name(tmp_path: Path) -> None:
+    def said(name: str, who: str, hour: int) -> Session:
+        box = Annotation(SoundEvent(1, 2), "Humpback", Certainty.UNCERTAIN, who, Outcome.ADDED)
+        moment = datetime(2020, 11, 2, hour, tzinfo=UTC)
+        return session(name, Review(who, ReviewState.NO_CALLS, (box,), submitted=moment), start=START)
+
+    _, files = export(tmp_path, "bouts", [said("a", "zoe", 9), said("b", "ann", 10), said("c", "ann", 9)])
+    (bout,) = json.loads(files["bouts.json"])["bouts"]
+    history = [(step["when"][11:13], step["who"], step["to"]) for step in bout["review_history"]]
+    assert history == [("09", "ann", "needs_review"), ("09", "zoe", "needs_review"), ("10", "ann", "needs_review")]
+    assert (bout["reviewed_by"], bout["status"], bout["confidence"]) == (["ann", "zoe"], "needs_review", 0.5)
+    assert files["bouts.csv"].decode().splitlines()[1].endswith(",,a;b;c,3")
+
+
+@pytest.mark.parametrize("name", ["podcast-json", "orcahello", "bouts"])
+def test_letters_stay_letters(name: str, tmp_path: Path) -> None:
+    """Not `\\u00eb`, which nobody can search for."""
+    box = Annotation(SoundEvent(1, 2), "Call", Certainty.UNCERTAIN, "zoë@x.org", Outcome.ADDED, note="größer")
+    given = session("s", Review("zoë@x.org", ReviewState.CALLS, (box,), note="Wal \U0001f40b"))
+    given = replace(given, recording=replace(given.recording, uri="https://x/ø.wav"))
+    _, files = export(tmp_path, name, [given])
+    whole = b"".join(files.values()).decode()
+    assert "\\u" not in whole
+    for word in ("https://x/ø.wav", "größer", "Wal \U0001f40b", "zoë@x.org"):
+        assert word in whole
 
 
 def test_audiofolder(tmp_path: Path, wavs: str) -> None:
