@@ -34,25 +34,34 @@ from benchmarks._faults import Mutant, mutants
 
 ROOT = Path(__file__).parents[1]
 BAR = 0.92
-LABELS = tuple(f"tests/test_{name}.py" for name in ("task_shape", "labelstudio", "submissions", "vocabulary", "pods_ai"))
+OF_LABELS = ("task_shape", "labelstudio", "submissions", "items", "vocabulary", "pods_ai", "orcahello", "heard")
+LABELS = tuple(f"tests/test_{name}.py" for name in OF_LABELS)
 SCORES = ("tests/test_scoring.py", "tests/evaluation")
-OF_FORMATS = ("every_format", "folder", "to_the_letter", "bouts", "sources")
-EXPORTS = (*(f"tests/exports/test_{name}.py" for name in OF_FORMATS), "tests/releases/test_formats.py", "tests/test_pods_ai.py")
+OF_FORMATS = ("every_format", "folder", "to_the_letter", "bouts", "sources", "original", "wav")
+EXPORTS = (
+    *(f"tests/exports/test_{name}.py" for name in OF_FORMATS),
+    "tests/releases/test_formats.py",
+    *(f"tests/test_{name}.py" for name in ("pods_ai", "orcahello", "heard")),
+)
 TESTS: dict[str, Sequence[str]] = {
-    "podcast/times.py": ("tests/test_times.py",),
+    "podcast/times.py": ("tests/test_times.py", "tests/releases/test_real_names.py"),
     "podcast/splits.py": ("tests/releases/test_splits.py",),
     "podcast/reviews.py": (
         "tests/test_reviews.py",
         "tests/releases/test_people.py",
         "tests/exports/test_every_format.py",
         "tests/evaluation",
+        "tests/test_heard.py",
     ),
+    "podcast/heard.py": ("tests/test_heard.py",),
+    "podcast/vocabulary.py": (*(f"tests/test_{name}.py" for name in ("vocabulary", "many_labels", "pods_ai", "orcahello")),),
     "podcast/audio.py": ("tests/test_audio.py", "tests/attacks/test_decoding.py"),
     "evaluation/scoring.py": SCORES,
     "evaluation/scores.py": SCORES,
     "labelstudio/tasks.py": LABELS,
     "labelstudio/sessions.py": LABELS,
     "labelstudio/results.py": LABELS,
+    "labelstudio/heard.py": LABELS,
     "importers/podcast_json.py": ("tests/test_importers.py",),
     "evaluation/agreement.py": ("tests/releases/test_people.py",),
     **{str(path.relative_to(ROOT)): EXPORTS for path in sorted((ROOT / "exporters").glob("*.py")) if path.stem != "__init__"},
