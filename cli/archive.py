@@ -18,6 +18,7 @@ from rich.text import Text
 from cli.options import MOST_S, Number
 from cli.output import words_column
 from detectors import known_detector, load_detector
+from detectors.registry import spec_in_service
 from importers.hls import AUDIO_OFFSET_S, PUBLIC_ARCHIVE, REGION, Archive
 from importers.windows import Window, read_windows
 from podcast import storage
@@ -77,7 +78,7 @@ def archive_options(command: Command) -> Command:
             help="hls: this machine's cores, or a Ray cluster.",
         ),
         click.option("--candidates-only", is_flag=True, help="hls: write and import only sessions with a detection."),
-        click.option("--detector", metavar="NAME[:WEIGHTS]|none", help="hls: else ML_DETECTOR."),
+        click.option("--detector", metavar="NAME[:WEIGHTS]|none", help="hls: else what is in service."),
         click.option("--session-length", type=click.IntRange(1, 3600), default=60, show_default=True, help="hls: in seconds."),
         click.option(
             "--audio-offset",
@@ -134,7 +135,7 @@ def archive_sessions(
     from pipeline.job import Job, run
 
     windows, refusals = windows_of(node_of(source), options)
-    detector = options.detector or settings.ml_detector
+    detector = options.detector or spec_in_service(settings)
     load = None if detector == NO_DETECTOR else partial(load_detector, known_detector(detector))
     archive = Archive(options.archive.rstrip("/"), options.archive_endpoint, options.archive_region, options.audio_offset)
     chosen = _engine(options)

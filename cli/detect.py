@@ -16,6 +16,7 @@ from cli.options import SHARE
 from cli.output import finish, json_option, progress, say
 from detectors import load_detector, use_threads
 from detectors.batch import Journal, Result, recordings, run
+from detectors.registry import spec_in_service
 from podcast import storage
 from podcast.dataset_table import DETECTION_COLUMNS
 from podcast.errors import InputError, Refusal
@@ -32,7 +33,7 @@ OUTPUT = "predictions.tsv"
 @click.option(
     "--detector",
     metavar="NAME[:WEIGHTS][,OPTION=VALUE]",
-    help="starter, energy or orcahello-v1; else ML_DETECTOR (docs/detectors.md).",
+    help="starter, energy, orcahello-v1 or model:URI; else what is in service (docs/detectors.md).",
 )
 @click.option("-o", "--output", metavar="URI", help=f"Table to write.  [default: {OUTPUT}]")
 @click.option("--to", metavar="URI", help="Folder to write to, one JSON a session, in place of the table.")
@@ -68,7 +69,7 @@ def detect_command(
     report.counts.update(sessions=0, boxes=0, refused=0)
     table, folder = _places(output, to)
     place = folder or table
-    detector = detector or load_settings().ml_detector
+    detector = detector or spec_in_service(load_settings())
     use_threads(1)
     loaded = load_detector(detector)
     least = float(getattr(loaded, "threshold", 0.0))

@@ -9,7 +9,10 @@ from dataclasses import asdict
 import click
 import httpx
 
+from cli.models import words_of
 from cli.output import json_option, print_json, say
+from detectors import known_detector
+from detectors.registry import Registry, spec_in_service
 from labelstudio.client import Server
 from labelstudio.health import Finding, examine_addon, examine_round, examine_server, reached_by_label_studio
 from podcast.errors import InputError, PodcastError
@@ -46,6 +49,7 @@ def _examine(settings: Settings, round_name: str | None, *, mend: bool) -> Itera
         good = root.is_dir()
         detail = f"{root}; whether it is Label Studio's is told by each round that plays a file below it"
         yield Finding("document root", good, detail if good else str(root), "" if good else "make the folder, or set another")
+    yield _in_service(settings)
     try:
         server = Server(settings.label_studio_url, settings.label_studio_api_key)
     except InputError as error:
@@ -66,6 +70,20 @@ def _examine(settings: Settings, round_name: str | None, *, mend: bool) -> Itera
             yield from examine_round(server, project, root, mend=mend)
         except PodcastError as error:
             yield Finding(f"round {project['title']}", False, str(error), "try again")
+
+
+def _in_service(settings: Settings) -> Finding:
+    """Which model serves, and by which promotion."""
+    try:
+        last = Registry(settings.ml_registry).last_promotion()
+        known_detector(spec_in_service(settings))
+    except PodcastError as error:
+        return Finding(
+            "model in service", False, str(error), "`podcast models` shows the registry; promote another, or roll back"
+        )
+    return Finding(
+        "model in service", True, words_of(last) if last else f"{settings.ml_detector}, ML_DETECTOR: nothing is promoted"
+    )
 
 
 def _ml_backend(url: str, server: Server | None) -> Finding:

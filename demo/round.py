@@ -15,6 +15,7 @@ from demo.processes import Child
 from demo.servers import Account, free_port, label_studio, ml_backend
 from demo.sessions import DemoSession, write_sessions
 from detectors import known_detector
+from detectors.registry import spec_in_service
 from importers import IMPORTERS
 from importers.base import ReadOptions
 from labelstudio import round_out
@@ -94,7 +95,7 @@ def demo(
         stack.enter_context(_alone(folder))
         free_port(port, "--port")
         free_port(ml_port, "--ml-port")
-        known_detector(load_settings().ml_detector)
+        known_detector(spec_in_service(load_settings()))
         if audio is None:
             place, name, truth = folder / "files" / "audio", "Demo", write_sessions(str(folder / "files" / "audio"))
         else:

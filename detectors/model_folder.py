@@ -73,6 +73,15 @@ class Model:
             raise InputError(f"{place}: damaged, its SHA-256 is not the one in {CONFIG}; add the model again, or fetch it again")
         return content
 
+    def scores(self) -> dict[str, Any]:
+        """What `scores.json` holds; empty where the model has none. Raises InputError if it is damaged."""
+        if SCORES not in self.files:
+            return {}
+        found = parse_json(self.read(SCORES), storage.join(self.uri, SCORES))
+        if not isinstance(found, dict):
+            raise InputError(f"{storage.join(self.uri, SCORES)}: expected an object")
+        return found
+
     def check(self) -> None:
         """Read every file. Raises InputError naming the first that is missing or damaged."""
         for file in self.files:

@@ -16,13 +16,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detectors.model_folder import CONFIG, Model, read_model
 from podcast import storage
 from podcast.errors import InputError, NotFoundError, Refusal
+from podcast.parallel import in_order
 from podcast.reading import parse_json
-from podcast.settings import Settings
+
+if TYPE_CHECKING:
+    from podcast.settings import Settings
 
 NAME = re.compile(r"[a-z0-9-]+-[0-9a-f]{12}")
 PROMOTIONS, VERDICTS, SPLITS = "promotions", "verdicts", "splits.json"
@@ -87,13 +90,16 @@ class Registry:
 
     def found(self) -> Iterator[Model | Refusal]:
         """All models in the order of their names, and a refusal for each whose `config.json` is damaged."""
-        for name in self._names():
+
+        def one(name: str) -> Model | Refusal | None:
             try:
-                yield self._model(name)
+                return self._model(name)
             except NotFoundError:  # half-written: no model yet
-                continue
+                return None
             except InputError as error:
-                yield Refusal(name, str(error))
+                return Refusal(name, str(error))
+
+        yield from filter(None, in_order(one, self._names(), storage.AT_ONCE, storage.AT_ONCE))
 
     def get(self, name: str) -> Model:
         """The model of this name; a beginning that no other name has will do. Raises InputError if there is none."""
@@ -163,7 +169,7 @@ class Registry:
 
     def verdict(self, name: str) -> Verdict | None:
         """What the gate said of a model last; None if it was never asked."""
-        place = storage.join(self.uri, VERDICTS, f"{self.get(name).name}.json")
+        place = storage.join(self.uri, VERDICTS, f"{name if NAME.fullmatch(name) else self.get(name).name}.json")
         try:
             whole = parse_json(storage.read(place), place)
             return Verdict(bool(whole["promoted"]), str(whole["reason"]), dict(whole["figures"]))
@@ -223,10 +229,10 @@ def spec_in_service(settings: Settings) -> str:
     return f"model:{storage.join(str(path.absolute()) if path else registry.uri, name)}"
 
 
-@lru_cache(maxsize=1024)
 def _promotion(place: str) -> Promotion:
     """A promotion, which is never changed once it is written. Raises InputError for a file that holds none."""
-    whole = parse_json(storage.read(place), place)
+    content = _fetched(place) if storage.local_path(place) is None else storage.read(place)
+    whole = parse_json(content, place)
     try:
         model, before = (None if whole[name] is None else str(whole[name]) for name in ("model", "before"))
         made = Promotion(int(whole["number"]), model, before, str(whole["by"]), str(whole["why"]))
@@ -235,3 +241,9 @@ def _promotion(place: str) -> Promotion:
     if any(name is not None and not NAME.fullmatch(name) for name in (model, before)):
         raise InputError(f"{place}: expected names of models, not {model!r} and {before!r}")
     return made
+
+
+@lru_cache(maxsize=1024)
+def _fetched(place: str) -> bytes:
+    """A file of a cloud, asked for once: every worker looks every few seconds what is in service."""
+    return storage.read(place)

@@ -38,6 +38,7 @@ SLOTS = {
     "import": ["import", "{}", "--round", "r"],
     "import rounds": ["import", "wavs", "--round", "r", "--rounds-file", "{}"],
     "import windows": ["import", "hls://", "--round", "r", "--windows", "{}", "--audio", "wavs"],
+    "models add": ["models", "add", "{}"],
     "release": ["release", "--file", "{}", "--to", "out", "--name", "n"],
     "release dataset": ["release", "--dataset", "{}", "--to", "out", "--name", "n"],
     "release previous": [*EXPORT, "--previous", "{}"],
