@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from cli.output import json_option, print_json, print_table, progress, say
+from cli.report import write_report
 from labelstudio.client import Server
 from labelstudio.round_out import Round
 from podcast.errors import InputError
@@ -31,12 +32,23 @@ COUNTS = {
 
 @click.command("rounds")
 @click.option("--edits", "with_edits", is_flag=True, help="Show too what people changed, by model version.")
+@click.option("--report", "report_folder", metavar="DIR", help="Write the coordinator's page, index.html, into this folder.")
 @json_option
-def rounds_command(with_edits: bool, as_json: bool) -> None:
+def rounds_command(with_edits: bool, report_folder: str | None, as_json: bool) -> None:
     """Show every round and how far it is, and how many answers came faster than the sound."""
     settings = load_settings()
     server = Server(settings.label_studio_url, settings.label_studio_api_key)
     projects = server.rounds()
+    if report_folder:
+        with progress("Reading rounds", as_json=as_json, total=len(projects)) as advance:
+            made = write_report(server, projects, report_folder, advance)
+        if as_json:
+            print_json(made)
+        else:
+            say(f"Wrote {made['page']} about {made['rounds']} rounds")
+            if made["refused"]:
+                say(f"warning: {made['refused']} sessions cannot be read; `podcast export` names them", err=True)
+        return
     rounds = []
     with progress("Reading answers", as_json=as_json, total=len(projects)) as advance:
         for project in projects:

@@ -58,7 +58,11 @@ def label_studio(
     command = [str(executable), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     project = Path(__file__).parents[1]
     if addon and (project / "label_studio_addon").is_dir():
-        env |= {"DJANGO_SETTINGS_MODULE": "label_studio_addon.settings", "PYTHONPATH": str(project)}
+        env |= {
+            "DJANGO_SETTINGS_MODULE": "label_studio_addon.settings",
+            "PYTHONPATH": str(project),
+            "PODCAST_REPORT": str(folder.parent / "report"),
+        }
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{port}/health"
     with running("Label Studio", command, env, folder / "label-studio.log", url, LABEL_STUDIO_START_S) as child:

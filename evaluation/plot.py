@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -28,7 +29,14 @@ def plot_curves(scores: Sequence[ModelScores], to: str) -> None:
         figure.savefig(file, format="png", dpi=150)
 
 
-def plot_calibration(found: Calibration, to: str) -> None:
+def png(figure: Figure) -> bytes:
+    """A picture as PNG: the same figure and the same matplotlib give the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def plot_calibration(found: Calibration) -> bytes:
     """The share of boxes that lie on a call by their confidence, with 95 % intervals, and how many boxes there are, as PNG."""
     figure = Figure(figsize=(5, 5), layout="constrained")
     shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -43,8 +51,7 @@ def plot_calibration(found: Calibration, to: str) -> None:
         title += f"\nexpected calibration error {found.error:.3f}"
     shares.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="Share of boxes on a call", title=title)
     counts.set(xlabel="Confidence", ylabel="Boxes")
-    with storage.open_write(to) as file:
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return png(figure)
 
 
 def plot_training(curves: Sequence[Mapping[str, float]], to: str) -> None:

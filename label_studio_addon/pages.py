@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from projects.models import Project
@@ -15,6 +16,10 @@ from label_studio_addon import TESTED_VERSION
 from label_studio_addon.examples import EXAMPLES
 from label_studio_addon.people import is_maintainer
 from label_studio_addon.rounds import look, rounds_of
+
+NO_REPORT = "There is no report yet: podcast rounds --report FOLDER writes it into the folder that PODCAST_REPORT names."
+REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox allow-same-origin allow-top-navigation"
+"""The page shows itself, and does nothing."""
 
 
 @require_safe
@@ -48,6 +53,19 @@ def one_round(request: HttpRequest, pk: int) -> JsonResponse:
     return JsonResponse({**answer, "card": [[asdict(piece) for piece in paragraph] for paragraph in view.card]})
 
 
+@require_safe
+@login_required
+def report(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 (a view takes a request)
+    """The coordinator's page as `podcast rounds --report` wrote it last. Volunteers never get here (`guard.py`)."""
+    try:
+        content = (Path(settings.ADDON_REPORT) / "index.html").read_bytes() if settings.ADDON_REPORT else None
+    except OSError:
+        content = None
+    if content is None:
+        raise Http404(NO_REPORT)
+    return HttpResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
+
+
 def files(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001 (Django calls it with a request)
-    """For templates: where the add-on's own files are."""
-    return {"files": settings.ADDON_FILES_URL}
+    """For templates: where the add-on's own files are, and whether there is a place for the coordinator's page."""
+    return {"files": settings.ADDON_FILES_URL, "report": bool(settings.ADDON_REPORT)}

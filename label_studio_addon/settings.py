@@ -47,6 +47,9 @@ ADDON_SURE = ADDON_LABEL_STUDIO == TESTED_VERSION
 ADDON_MAINTAINERS = [name.strip() for name in os.environ.get("PODCAST_MAINTAINERS", "").split(",") if name.strip()]
 """Addresses of the accounts that may do everything; the first account where none is named."""
 
+ADDON_REPORT = os.environ.get("PODCAST_REPORT", "")
+"""The folder that `podcast rounds --report` writes, shown to maintainers."""
+
 ADDON_APP_ROOT = Path(_label_studio.REACT_APP_ROOT).resolve()
 ADDON_APP_URL = f"/react-app-{_digest(ADDON_APP_ROOT)}/"
 ADDON_FILES_ROOT = Path(__file__).parent / "static"

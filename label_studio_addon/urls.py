@@ -10,6 +10,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="rounds"), name="main"),
     path("rounds/", pages.rounds, name="rounds"),
     path("rounds/<int:pk>/", pages.one_round, name="round"),
+    path("rounds/report/", pages.report, name="rounds-report"),
     path("rounds/health", pages.health, name="rounds-health"),
     *label_studio,
 ]

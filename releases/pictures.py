@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from math import cos, radians
 
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from evaluation.plot import png
 from podcast.model import Certainty
 from podcast.nodes import Node, find_node
 from podcast.splits import SPLITS
@@ -58,7 +57,7 @@ def _map(summary: Summary) -> bytes:
     if unplaced:
         shown = ", ".join(unplaced[:4]) + (f" and {len(unplaced) - 4} more" if len(unplaced) > 4 else "")
         axes.text(0.02, 0.02, f"not on the map: {shown}", transform=axes.transAxes, fontsize=7)
-    return _png(figure)
+    return png(figure)
 
 
 def _label_places(nodes: list[Node]) -> Iterator[tuple[Node, float]]:
@@ -83,7 +82,7 @@ def _nodes(summary: Summary) -> bytes:
     figure.legend(fontsize=7, loc="outside lower left", ncols=2)
     right.barh(names, [summary.node_seconds[node] / 3600 for node in nodes], color=HOURS)
     right.set(xlabel="hours", title="Hours reviewed")
-    return _png(figure)
+    return png(figure)
 
 
 def _hours(summary: Summary) -> bytes:
@@ -93,7 +92,7 @@ def _hours(summary: Summary) -> bytes:
     upper.set(ylabel="calls", title="Calls and reviewed time by hour of day")
     lower.bar(range(24), [summary.hour_seconds[hour] / 3600 for hour in range(24)], color=HOURS)
     lower.set(ylabel="hours", xlabel="hour of day, Pacific local time", xticks=range(0, 24, 2))
-    return _png(figure)
+    return png(figure)
 
 
 def _sounds(summary: Summary) -> bytes:
@@ -111,7 +110,7 @@ def _sounds(summary: Summary) -> bytes:
         left = [sum(pair) for pair in zip(left, counts, strict=True)]
     axes.set_yticks(range(len(names)), [name[:NAME_LETTERS] for name in names])
     figure.legend(fontsize=7, loc="outside lower left", ncols=len(SPLITS))
-    return _png(figure)
+    return png(figure)
 
 
 def _name(node: str) -> str:
@@ -122,10 +121,3 @@ def _name(node: str) -> str:
 
 def _calls(summary: Summary, node: str) -> int:
     return sum(summary.node_calls[node, certainty] for certainty in Certainty)
-
-
-def _png(figure: Figure) -> bytes:
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()

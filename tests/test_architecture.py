@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 ROWS = [
     {"podcast"},
     {"importers", "exporters", "detectors", "evaluation", "labelstudio"},
-    {"ml_backend", "pipeline", "releases", "training", "legacy"},
+    {"ml_backend", "pipeline", "releases", "training", "planning", "legacy"},
     {"demo"},
     {"cli"},
 ]

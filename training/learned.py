@@ -60,7 +60,7 @@ def learn(detector: Framed, taught: Lessons, read: Read, run: Path, about: Mappi
     run.mkdir(parents=True, exist_ok=True)
     storage.write(str(run / RULES), (json.dumps(rules.as_dict()) + "\n").encode())
     storage.write(str(run / SCORES), json.dumps(scores, indent=1).encode())
-    plot_calibration(across(rules), str(run / PICTURE))
+    storage.write(str(run / PICTURE), plot_calibration(across(rules)))
     storage.write(str(run / CARD), card(rules, scores).encode())
     remember(run, taught.splits)
     return scores

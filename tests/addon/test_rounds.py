@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
-from tests.addon.conftest import Volunteer
+from cli.main import cli
+from tests.addon.conftest import Volunteer, token_of
 from tests.conftest import ROOT, LabelStudio
 
 CARD = 'Calls & <b>splashing</b> in "Haro Strait".\n\nMore: http://example.org/a?b=1&c=2.\n\nOrcasound Lab: https://live.orcasound.net/x'
@@ -30,6 +33,16 @@ def section(page: str, project: int) -> str:
 
 def plain(text: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
+
+
+@contextmanager
+def as_maintainer(studio: LabelStudio) -> Iterator[httpx.Client]:
+    """A client that has logged in by the form, with the first account."""
+    with httpx.Client(base_url=studio.url, follow_redirects=True, timeout=60) as http:
+        form = http.get("/user/login/").text
+        account = {"email": studio.account.email, "password": studio.account.password, "csrfmiddlewaretoken": token_of(form)}
+        assert http.post("/user/login/", data=account, headers={"Referer": studio.url}).url.path == "/rounds/"
+        yield http
 
 
 def test_people_land_on_the_rounds(studio: LabelStudio, volunteers: Callable[[], Volunteer]) -> None:
@@ -69,12 +82,8 @@ def test_who_did_how_much_is_for_maintainers(studio: LabelStudio, volunteers: Ca
     volunteer = volunteers()
     volunteer.submit(volunteer.next_session(described)["id"])
     assert "Data Manager" not in volunteer.http.get("/rounds/").text
-    with httpx.Client(base_url=studio.url, follow_redirects=True, timeout=60) as http:
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', http.get("/user/login/").text)
-        assert token
-        account = {"email": studio.account.email, "password": studio.account.password, "csrfmiddlewaretoken": token[1]}
-        page = http.post("/user/login/", data=account, headers={"Referer": studio.url})
-    assert page.url.path == "/rounds/"
+    with as_maintainer(studio) as http:
+        page = http.get("/rounds/")
     shown = section(page.text, described)
     assert f"<td>{volunteer.email}</td><td>1</td><td>0</td>" in shown
     assert f'href="/projects/{described}/data/"' in shown
@@ -96,3 +105,25 @@ def test_every_sound_has_its_picture_and_its_source(volunteers: Callable[[], Vol
             total += len(answer.content)
         assert f"`{name}`" in sources
     assert total < 1_000_000
+
+
+def test_the_coordinators_page_is_for_maintainers(
+    studio: LabelStudio, volunteers: Callable[[], Volunteer], described: int
+) -> None:
+    volunteer = volunteers()
+    volunteer.submit(volunteer.next_session(described)["id"])
+    with as_maintainer(studio) as http:
+        assert http.get("/rounds/report/").status_code == 404
+        with chdir(studio.folder):
+            result = CliRunner().invoke(
+                cli, ["rounds", "--report", str(studio.folder.parent / "report"), "--json"], env=studio.env
+            )
+        assert result.exit_code == 0, result.output
+        assert 'href="/rounds/report/"' in http.get("/rounds/").text
+        shown = http.get("/rounds/report/")
+    name = studio.server.project(described)["title"]
+    [section] = [part for part in shown.text.split("<section") if f'href="{studio.url}/projects/{described}"' in part]
+    assert name in section and "<strong>1</strong> of 4 sessions answered, by 1 person" in section
+    assert shown.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert volunteer.http.get("/rounds/report/").status_code == 403
+    assert "/rounds/report/" not in volunteer.http.get("/rounds/").text
