@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from functools import cache
 from typing import Any, TypeVar
 
 from flask import Flask, Response, g, jsonify, request
@@ -14,13 +15,17 @@ from ml_backend.metrics import LATENCY, MODEL, REQUESTS, exposition
 from ml_backend.service import load_service, parse_config
 from podcast import reading, redact
 from podcast.errors import InputError, PodcastError
+from podcast.jobs import Job, Queue
 from podcast.settings import load_settings
 
 Field = TypeVar("Field")
 
 MAX_REQUEST_BYTES = 64 * 2**20
 OPEN_VIEWS = ("health", "webhook")
-"""Views without a login: health checks and Label Studio's webhooks carry none, and neither view tells or does anything."""
+"""Views that need no login: health checks and Label Studio's events carry none, and nothing is told or done for them."""
+START_TRAINING = "START_TRAINING"
+LONGEST_NAME = 100
+"""Letters of a round's name that are kept: Label Studio takes half as many."""
 
 
 def create_app() -> Flask:
@@ -32,13 +37,18 @@ def create_app() -> Flask:
     MODEL.labels(model_version).set(1)
     app = Flask(__name__)
     app.json = _Json(app)
+    queue = cache(lambda: Queue(settings.ml_queue))  # opened when a training is asked for: predictions need none
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     login = (settings.ml_basic_auth_user, settings.ml_basic_auth_password)
 
     @app.before_request
     def check_login() -> Response | None:
         g.started = time.monotonic()
-        if not login[0] or request.endpoint in OPEN_VIEWS:
+        return None if request.endpoint in OPEN_VIEWS else refused()
+
+    def refused() -> Response | None:
+        """The answer to a request without the login; None for one that has it."""
+        if not login[0]:
             return None
         given = request.authorization
         pair = (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
@@ -93,13 +103,25 @@ def create_app() -> Flask:
 
     @app.post("/webhook")
     def webhook() -> Response:
-        return jsonify(status="ok")
+        body = _body()
+        if body.get("action") != START_TRAINING:
+            return jsonify(status="ok")
+        return refused() or jsonify(status="ok", queued=queue().ask(_training(body)))
 
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(exposition(), mimetype="text/plain; version=0.0.4")
 
     return app
+
+
+def _training(body: dict[str, Any]) -> Job:
+    """What the button "Start training" asks for. Raises InputError for a request that names no project."""
+    project = _field(body, "project", dict, "the project, as Label Studio describes it") or {}
+    number = project.get("id")
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InputError("project.id: expected the project's number")
+    return Job((number,), names=(str(project.get("title") or number)[:LONGEST_NAME],))
 
 
 class _Json(DefaultJSONProvider):

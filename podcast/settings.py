@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     ml_backend_url: ServerUrl = ""
     ml_detector: str = "energy"
     ml_registry: str = Field(default=".podcast/models", description="The registry of models; what is promoted there serves")
+    ml_queue: str = Field(
+        default=".podcast/queue.db", description="Where trainings wait: a path, or redis://… for several machines"
+    )
     ml_host: str = "127.0.0.1"
     ml_port: int = Field(default=9090, ge=0, le=65535)
     ml_workers: int = Field(default=2, gt=0, description="Processes of the ML backend")

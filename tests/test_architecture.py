@@ -32,6 +32,8 @@ AT_HOME = {
     "label_studio_ml": ["ml_backend/model.py"],
     "label_studio_sdk": ["labelstudio/"],
     "click": ["cli/"],
+    "huey": ["podcast/jobs.py"],
+    "redis": ["podcast/jobs.py"],
     "label_studio": ["label_studio_addon/"],
     "django": ["label_studio_addon/"],
     "rest_framework": ["label_studio_addon/"],

@@ -155,7 +155,7 @@ def test_login(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_BASIC_AUTH_PASSWORD", "päss")
     guarded = create_app().test_client()
     assert guarded.get("/health").status_code == 200
-    assert guarded.post("/webhook", json={"action": "START_TRAINING"}).status_code == 200
+    assert guarded.post("/webhook", json={"action": "ANNOTATION_CREATED"}).status_code == 200
     assert guarded.post("/setup", json={}).status_code == 401
     for pair, status in (("studio:päss", 200), ("studio:wrong", 401), ("other:päss", 401)):
         header = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}

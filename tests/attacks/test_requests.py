@@ -128,9 +128,11 @@ def test_a_broken_configuration_is_told_by_name(client: FlaskClient, old: str, n
     assert words in answer["error"]
 
 
-def test_webhook_and_versions_take_any_body(client: FlaskClient) -> None:
-    for path in ("/webhook", "/versions"):
-        assert post(client, "[" * 100_000, path)[0] == 200
+def test_versions_take_any_body_and_the_webhook_any_object(client: FlaskClient) -> None:
+    assert post(client, "[" * 100_000, "/versions")[0] == 200
+    assert post(client, "[" * 100_000, "/webhook")[0] == 400
+    for action in ('"ANNOTATION_CREATED"', "null", "[5]", "{}"):
+        assert post(client, f'{{"action": {action}, "project": 5}}', "/webhook") == (200, {"status": "ok"})
 
 
 def test_other_errors_are_json_too(client: FlaskClient) -> None:
