@@ -131,15 +131,18 @@ def _origins(
 ) -> dict[str, list[Detection]]:
     """The boxes that the annotator started from, by id; more than one of an id cannot be told apart.
 
-    Work that was saved as a draft and opened again is submitted without the number of its prediction; boxes that were kept still
-    have their ids.
+    Label Studio copies into an annotation what the project shows when it is submitted; that is another model's prediction where
+    one was promoted since the page was opened. So the number of the prediction counts. Work that was saved as a draft and opened
+    again is submitted without it; boxes that were kept still have their ids.
     """
     number = annotation.get("parent_prediction")
-    found = read_prediction(annotation["prediction"], config, say) if annotation.get("prediction") else None
-    if found is None and number is not None:
-        found = next((prediction for prediction in predictions if prediction.id == number), None)
-    elif found is None:
-        found = next((prediction for prediction in predictions if ids & prediction.ids), None)
+    copied = read_prediction(annotation["prediction"], config, say) if annotation.get("prediction") else None
+    known = [*([copied] if copied else []), *predictions]
+    found = next((prediction for prediction in known if ids & prediction.ids), None)
+    if number is not None:
+        found = next((prediction for prediction in known if prediction.id == number), found)
+    if found is None and copied and (number is None or copied.id is None):
+        found = copied
     origins: dict[str, list[Detection]] = {}
     for identity, detection in found.boxes if found else ():
         origins.setdefault(identity, []).append(detection)

@@ -84,6 +84,18 @@ def test_the_prediction_that_is_named_counts() -> None:
     assert [item.event.start_s for item in found.rejected] == [7.97, 21.97]
 
 
+@pytest.mark.parametrize("stored", [True, False], ids=["with predictions", "as exported"])
+def test_a_model_promoted_while_a_page_was_open_is_not_what_the_person_worked_from(stored: bool) -> None:
+    """As Label Studio 1.23.2 writes it: the copy is of the version that the project shows by then, the number is what was open."""
+    kept = region("4d47c1b3d701", 7.97, 9.21, score=0.95, origin="prediction")
+    newer = {"id": 21, "model_version": "energy:2", "result": [region("77aa01b2c3d4", 7.9, 9.3, score=0.9)]}
+    opened = {"id": 20, "model_version": "energy:1", "result": STORED}
+    [found] = from_task(task([kept], [opened, newer] if stored else [20, 21], prediction=newer), CONFIG).reviews
+    assert [item.outcome for item in found.annotations] == [Outcome.ACCEPTED]
+    # Without the prediction itself nobody can tell what was deleted; it is never made up from the newer one.
+    assert [(str(item.model_run), item.event.start_s) for item in found.rejected] == [("energy:1", 21.97)] * stored
+
+
 def test_label_studio_s_export_as_it_is() -> None:
     sessions, report = read(*EXPORT)
     assert [len(session.reviews[0].annotations) for session in sessions] == BOXES
