@@ -11,8 +11,9 @@ from flask import Flask, Response, g, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from ml_backend.metrics import LATENCY, MODEL, REQUESTS, exposition
-from ml_backend.service import load_service, parse_config
+from ml_backend.metrics import LATENCY, REQUESTS, exposition
+from ml_backend.service import parse_config
+from ml_backend.serving import load_service, serving
 from podcast import reading, redact
 from podcast.errors import InputError, PodcastError
 from podcast.jobs import Job, Queue
@@ -32,9 +33,7 @@ def create_app() -> Flask:
     """The application, its detector loaded. Settings come from the environment."""
     settings = load_settings()
     redact.install()
-    service = load_service()
-    model_version = str(service.detector.model_run)
-    MODEL.labels(model_version).set(1)
+    serving()  # before workers are forked, which then share what is loaded
     app = Flask(__name__)
     app.json = _Json(app)
     queue = cache(lambda: Queue(settings.ml_queue))  # opened when a training is asked for: predictions need none
@@ -76,18 +75,20 @@ def create_app() -> Flask:
     @app.get("/")
     @app.get("/health")
     def health() -> Response:
-        return jsonify(status="UP", model_class=type(service.detector).__name__, model_version=model_version)
+        detector, problem = load_service().detector, serving().problem
+        told = {"problem": problem} if problem else {}
+        return jsonify(status="UP", model_class=type(detector).__name__, model_version=str(detector.model_run), **told)
 
     @app.post("/setup")
     def setup() -> Response:
         schema = _field(_body(), "schema", str, "the project's labeling configuration")
         if schema:
             parse_config(schema)
-        return jsonify(model_version=model_version)
+        return jsonify(model_version=str(load_service().detector.model_run))
 
     @app.route("/versions", methods=["GET", "POST"])
     def versions() -> Response:
-        return jsonify(versions=[model_version])
+        return jsonify(versions=[str(load_service().detector.model_run)])
 
     @app.post("/predict")
     def predict() -> Response:
@@ -99,7 +100,7 @@ def create_app() -> Flask:
             raise InputError("label_config: expected the project's labeling configuration")
         config = parse_config(_field(body, "label_config", str, "the project's labeling configuration") or "")
         _field(body, "params", dict, "an object")
-        return jsonify(results=service.predict(tasks, config, _project(body)))
+        return jsonify(results=load_service().predict(tasks, config, _project(body)))
 
     @app.post("/webhook")
     def webhook() -> Response:

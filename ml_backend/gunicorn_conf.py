@@ -31,6 +31,13 @@ _metrics = tempfile.mkdtemp(prefix="podcast-ml-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics  # prometheus_client looks for it when it is first imported
 
 
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """Serve what is promoted by now, which the process that was forked may have missed, and keep up with it."""
+    from ml_backend.serving import BEGIN_S, serving
+
+    serving().watch(BEGIN_S)
+
+
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
     """Drop the gauges of a worker that ended."""
     from prometheus_client import multiprocess

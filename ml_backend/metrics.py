@@ -11,7 +11,10 @@ REQUESTS = Counter("podcast_ml_requests_total", "Requests by view and status", [
 LATENCY = Histogram("podcast_ml_request_seconds", "Time from request to answer", ["view"])
 SESSIONS = Counter("podcast_ml_sessions_total", "Sessions by what became of them", ["outcome"])
 CACHE_HITS = Counter("podcast_ml_cache_hits_total", "Sessions answered from the cache")
-MODEL = Gauge("podcast_ml_model_info", "The model version that is served", ["model_version"], multiprocess_mode="max")
+MODEL = Gauge("podcast_ml_model_info", "Workers that serve a model version", ["model_version"], multiprocess_mode="livesum")
+PROMOTED_SERVED = Gauge(
+    "podcast_ml_promoted_served", "1 where every worker serves the model that is promoted, else 0", multiprocess_mode="livemin"
+)
 
 
 def exposition() -> bytes:

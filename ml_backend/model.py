@@ -11,7 +11,8 @@ from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
-from ml_backend.service import Json, load_service, parse_config
+from ml_backend.service import Json, parse_config
+from ml_backend.serving import load_service
 
 
 class OrcaCallModel(LabelStudioMLBase):  # type: ignore[misc]

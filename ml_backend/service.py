@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from detectors import load_detector, use_threads
 from detectors.base import Detector
 from labelstudio.audio import TaskAudio
 from labelstudio.client import Server
@@ -28,7 +27,7 @@ from podcast.audio import Samples
 from podcast.errors import InputError, PodcastError
 from podcast.model import CALL, Certainty, Detection, Recording, Session
 from podcast.redact import redact
-from podcast.settings import Settings, load_settings
+from podcast.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ LONGEST_CONFIG = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What one process needs to answer: loaded once, used from many threads."""
+    """What one process needs to answer, used from many threads; another detector is another service (see `serving`)."""
 
     detector: Detector
     cache: DetectionCache
@@ -54,11 +53,10 @@ class Service:
     key: bytes = b""
 
     @classmethod
-    def load(cls, settings: Settings) -> Service:
-        """Load detector and cache as the settings say, one thread a recording. Raises InputError for an unknown detector."""
-        use_threads(1)  # the cores work on several recordings at a time (docs/adr/0035)
+    def load(cls, settings: Settings, detector: Detector) -> Service:
+        """What serves `detector`, with cache and limits as the settings say."""
         return cls(
-            load_detector(settings.ml_detector),
+            detector,
             DetectionCache(settings.ml_cache_dir, settings.ml_cache_max_entries),
             TaskAudio(
                 settings.label_studio_local_files_document_root,
@@ -205,12 +203,6 @@ class _Batch:
         session_id = str(task["data"].get("session_id") or task.get("id"))
         session = Session(session_id, Recording(uri="", duration_s=heard.duration_s), detections=heard.detections)
         return to_prediction(session, self.service.detector.model_run, self.config)
-
-
-@lru_cache(maxsize=1)
-def load_service() -> Service:
-    """This process's service, loaded at the first call, from the environment."""
-    return Service.load(load_settings())
 
 
 def parse_config(xml: str) -> LabelConfig:

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 import ml_backend
 from labelstudio.labels import LABEL_CONFIG_PATH
-from ml_backend.service import load_service
+from ml_backend.serving import load_service, serving
 from tests.conftest import ROOT, write_noise
 
 CONFIG = LABEL_CONFIG_PATH.read_text()
@@ -99,9 +99,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", str(tmp_path))
     monkeypatch.setenv("ML_DETECTOR", "energy")
-    load_service.cache_clear()
+    serving.cache_clear()
     yield tmp_path
-    load_service.cache_clear()
+    serving.cache_clear()
 
 
 @pytest.fixture

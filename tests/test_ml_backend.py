@@ -29,7 +29,7 @@ from labelstudio.client import Server
 from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from ml_backend.app import create_app
 from ml_backend.cache import DetectionCache, Heard
-from ml_backend.service import load_service
+from ml_backend.serving import load_service, serving
 from podcast import audio
 from podcast.errors import InputError, PodcastError, StorageError
 from podcast.model import Detection, ModelRun, SoundEvent
@@ -59,9 +59,9 @@ def client(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]
         if name.startswith(("ML_", "LABEL_STUDIO_", "PROMETHEUS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", str(root))
-    load_service.cache_clear()
+    serving.cache_clear()
     yield create_app().test_client()
-    load_service.cache_clear()
+    serving.cache_clear()
 
 
 def task(name: str, number: int = 1, **data: Any) -> dict[str, Any]:

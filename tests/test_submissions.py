@@ -86,7 +86,7 @@ def test_the_prediction_that_is_named_counts() -> None:
 
 @pytest.mark.parametrize("stored", [True, False], ids=["with predictions", "as exported"])
 def test_a_model_promoted_while_a_page_was_open_is_not_what_the_person_worked_from(stored: bool) -> None:
-    """As Label Studio 1.23.2 writes it: the copy is of the version that the project shows by then, the number is what was open."""
+    """As Label Studio 1.23.2 writes it: the copy is of the version that the project shows then, the number is what was open."""
     kept = region("4d47c1b3d701", 7.97, 9.21, score=0.95, origin="prediction")
     newer = {"id": 21, "model_version": "energy:2", "result": [region("77aa01b2c3d4", 7.9, 9.3, score=0.9)]}
     opened = {"id": 20, "model_version": "energy:1", "result": STORED}

@@ -220,6 +220,9 @@ def _cached_service(account_url: str, connection_string: str, account: str, key:
     return BlobServiceClient(f"https://{account}{HOST}", credential=key, **options)
 
 
+os.register_at_fork(after_in_child=_cached_service.cache_clear)  # two processes must not speak over one connection
+
+
 def _http_error() -> type[Any]:
     from azure.core.exceptions import HttpResponseError
 

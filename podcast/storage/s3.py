@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,6 +154,9 @@ def _client(endpoint: str, region: str, unsigned: bool) -> S3Client:
         signature_version=UNSIGNED if unsigned or session.get_credentials() is None else None,
     )
     return session.client("s3", endpoint_url=endpoint or None, region_name=region or None, config=config)
+
+
+os.register_at_fork(after_in_child=_client.cache_clear)  # two processes must not speak over one connection
 
 
 def _code(error: Exception) -> str:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from demo.sessions import SAMPLE_RATE, plan, render
 from ml_backend.app import create_app
-from ml_backend.service import load_service
+from ml_backend.serving import serving
 from podcast import audio
 from tests.conftest import write_noise
 
@@ -36,6 +36,6 @@ def client(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", KEY)
     monkeypatch.setenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", str(root))
-    load_service.cache_clear()
+    serving.cache_clear()
     yield create_app().test_client()
-    load_service.cache_clear()
+    serving.cache_clear()

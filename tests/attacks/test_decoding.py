@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 
 from ml_backend.app import create_app
 from ml_backend.room import Room
-from ml_backend.service import load_service
+from ml_backend.serving import load_service, serving
 from podcast import audio
 from podcast.errors import InputError, StorageError
 from tests.attacks.test_requests import predict
@@ -147,7 +147,7 @@ def test_the_ml_backend_refuses_what_is_too_long_and_answers_the_rest(
     flac_of_silence(root / "audio" / "bomb.flac", 2 * 2**20)
     mp3_of_hours(root / "audio" / "liar.mp3", 336)
     monkeypatch.setenv("ML_AUDIO_MAX_SAMPLES", "2000000")
-    load_service.cache_clear()
+    serving.cache_clear()
     names = ("noise.wav", "bomb.flac", "calls.wav", "liar.mp3", "calls.wav")
     tasks = [{"id": number, "data": {"audio": f"/data/local-files/?d=audio/{name}"}} for number, name in enumerate(names)]
     answers = predict(create_app().test_client(), *tasks)

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from labelstudio.labels import LABEL_CONFIG_PATH, LabelConfig
 from labelstudio.signed import FIELD, signature, signing_key
 from labelstudio.tasks import to_task
-from ml_backend.service import load_service
+from ml_backend.serving import load_service
 from podcast import audio, settings
 from podcast.errors import InputError
 from podcast.model import Recording, Session

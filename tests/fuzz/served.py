@@ -17,7 +17,7 @@ from demo.sessions import SAMPLE_RATE, plan, render
 from detectors import load_detector
 from labelstudio.labels import LABEL_CONFIG_PATH
 from ml_backend.app import create_app
-from ml_backend.service import load_service
+from ml_backend.serving import serving
 from podcast import audio
 from tests.fuzz.counts import damaged
 from tests.fuzz.harness import BrokenRuleError, Case, Outcome, Target, strict_json
@@ -67,7 +67,7 @@ class _Backend:
         noise = np.random.default_rng(1).normal(0, 0.01, (10 * SAMPLE_RATE, 1)).astype(np.float32)
         for name, samples in (("calls", calls), ("noise", noise)):
             audio.write_wav(str(self._folder / f"{name}.wav"), samples, SAMPLE_RATE)
-        load_service.cache_clear()
+        serving.cache_clear()
         self._app: Flask = create_app()
         self._app.config["PROPAGATE_EXCEPTIONS"] = True  # with their places, in place of a bare 500
         self._tasks: list[Json] = []
