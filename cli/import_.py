@@ -17,7 +17,7 @@ from cli.archive import (
     split_options,
     windows_of,
 )
-from cli.options import page_option
+from cli.options import SHARE, blind_option, page_option
 from cli.output import finish, json_option, progress, say
 from cli.servers import connect, ml_backend_of
 from cli.sources import COPY, page_audio_option, read_source, source_options
@@ -37,6 +37,8 @@ presign_option = click.option(
 @click.option("--project", type=int, help="Number of the project, if it is not found by its title.")
 @click.option("--rounds-file", metavar="URI", help="Pod.Cast's rounds file, for the project's description.")
 @page_option
+@blind_option
+@click.option("--second", type=SHARE, default=0.0, help="A share of sessions that two people answer, each alone.")
 @presign_option
 @page_audio_option(COPY)
 @source_options
@@ -48,6 +50,8 @@ def import_command(
     project: int | None,
     rounds_file: str | None,
     label_config: str | None,
+    blind: float,
+    second: float,
     presign: bool,
     page_audio: str,
     as_json: bool,
@@ -80,6 +84,8 @@ def import_command(
         page=page(label_config) if label_config else None,
         presign=presign,
         copies=page_audio == COPY,
+        blind=blind,
+        second=second,
         say=partial(say, err=True),
     )
     if is_archive(source):

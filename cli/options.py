@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from podcast.draw import BLIND_SHARE
+
 
 class Number(click.FloatRange):
     """A finite number in a range: click's own type lets "nan" through every range."""
@@ -28,6 +30,15 @@ min_heard_option = click.option(
     "--min-heard", type=SHARE, help="Leave out, as unreviewed, answers of which less than this share was heard."
 )
 """See `podcast.heard`."""
+
+blind_option = click.option(
+    "--blind",
+    type=SHARE,
+    is_flag=False,
+    flag_value=BLIND_SHARE,
+    default=0.0,
+    help="A share of sessions that people hear without boxes, to see how far boxes lead them; 0.1 where no share is given.",
+)
 
 page_option = click.option(
     "--label-config",

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from cli.options import page_option
+from cli.options import blind_option, page_option
 from cli.output import finish, json_option, progress
 from cli.sources import COPY, page_audio_option, read_source, source_options
 from importers.base import own_name
+from labelstudio.blind import chosen
 from labelstudio.page import FIND_CALLS, page
 from labelstudio.signed import signing_key
 from labelstudio.tasks import to_tasks
@@ -25,11 +26,19 @@ from podcast.report import Report
 @click.option("-o", "--output", required=True, metavar="URI", help="File to write, for Label Studio's Import button.")
 @click.option("--round", "round_name", default="", help="Name of the round; else the source's own name.")
 @page_option
+@blind_option
 @page_audio_option(COPY)
 @source_options
 @json_option
 def tasks_command(
-    source: str, output: str, round_name: str, label_config: str | None, page_audio: str, as_json: bool, **options: Any
+    source: str,
+    output: str,
+    round_name: str,
+    label_config: str | None,
+    blind: float,
+    page_audio: str,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Write SOURCE as a task file. Needs neither a server nor the audio.
 
@@ -70,7 +79,7 @@ def tasks_command(
         sessions = with_copies(sessions, copy_uri, report)
     with progress("Writing tasks", as_json=as_json) as advance, storage.open_write(output) as file:
         file.write(b"[")
-        for _, task in to_tasks(sessions, name, config, address, report, signing_key(key), copy):
+        for _, task in to_tasks(sessions, name, config, address, report, signing_key(key), copy, chosen(blind)):
             file.write((",\n" if report.counts["written"] else "\n").encode() + json.dumps(task, ensure_ascii=False).encode())
             report.counts["written"] += 1
             advance(1)

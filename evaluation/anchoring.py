@@ -49,7 +49,9 @@ class AnchoringAudit:
         self._rows: dict[tuple[str, str], Anchoring] = {}
 
     def add(self, session: Session) -> None:
-        """Take one session."""
+        """Take one session; one that was heard without boxes tells nothing of them."""
+        if session.blind:
+            return
         for review in by_annotator(session):
             for run in sorted({*session.model_runs, *(item.model_run for item in _detections(session, review))}):
                 self._add(session, review, run)

@@ -184,10 +184,11 @@ class ReviewEdits:
 
 
 def _of_review(session: Session, review: Review, seconds: float) -> Iterator[tuple[str, Edits]]:
-    """A review begins from one model's boxes. One that names none of them began from nothing, unless every model found none."""
+    """A review begins from one model's boxes. One that names none of them began from nothing, unless every model found none; and
+    one of a blind session did."""
     origins = [item.detection for item in review.annotations if item.detection]
     versions = {str(detection.model_run) for detection in (*origins, *review.rejected)}
-    if not versions and not session.detections:
+    if not versions and not session.detections and not session.blind:
         versions = {str(run) for run in session.model_runs}
     calls = calls_of(review.annotations)
     predicted = [item for item in calls if item.outcome is not Outcome.ADDED and not _is_other(item.detection)]

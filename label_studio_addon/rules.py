@@ -20,6 +20,7 @@ from label_studio_addon.stream import replace_body
 Check = Callable[[HttpRequest, User, Mapping[str, Any]], str]
 
 NOT_YOURS = "This is somebody else's work: people answer without seeing what others said."
+ANSWERED = "You have answered this session already; open that answer to change it."
 NO_JSON = "Only the labelling page may send this."
 ANSWER = {
     "draft_id",
@@ -42,7 +43,7 @@ def anything(request: HttpRequest, user: User, match: Mapping[str, Any]) -> str:
 
 
 def answer(request: HttpRequest, user: User, match: Mapping[str, Any]) -> str:
-    """An answer or a draft of one's own; where it changes or belongs to an annotation or draft, that must be one's own."""
+    """A draft of one's own; where it belongs to an annotation, that must be one's own."""
     if "annotation_id" in match and not Annotation.objects.filter(pk=match["annotation_id"], completed_by=user).exists():
         return NOT_YOURS
     body = _body(request)
@@ -52,6 +53,13 @@ def answer(request: HttpRequest, user: User, match: Mapping[str, Any]) -> str:
         return f"Only a maintainer may set {', '.join(unknown)}."
     replace_body(request, body)
     return ""
+
+
+def first_answer(request: HttpRequest, user: User, match: Mapping[str, Any]) -> str:
+    """An answer to a session that this person has not answered yet, or skipped."""
+    if Annotation.objects.filter(task=match["pk"], completed_by=user, was_cancelled=False).exists():
+        return ANSWERED
+    return answer(request, user, match)
 
 
 def own_annotation(request: HttpRequest, user: User, match: Mapping[str, Any]) -> str:
@@ -111,7 +119,7 @@ ALLOWED: dict[tuple[str, str], Check] = {
     ("GET", "api/users/"): anything,
     ("GET", "api/tasks/"): anything,
     ("GET", "api/tasks/<int:pk>/"): anything,
-    ("POST", "api/tasks/<int:pk>/annotations/"): answer,
+    ("POST", "api/tasks/<int:pk>/annotations/"): first_answer,
     ("POST", "api/tasks/<int:pk>/drafts"): answer,
     ("POST", "api/tasks/<int:pk>/annotations/<int:annotation_id>/drafts"): answer,
     ("GET", "api/annotations/<int:pk>/"): own_annotation,
@@ -161,14 +169,25 @@ def narrow(route: str, user: User, content: Any) -> Any:
     """What of an answer a volunteer may see: oneself among the users, one's own annotations of a session."""
     if route == "api/users/":
         return [item for item in content if item["id"] == user.pk]
+    if route == "api/dm/actions/":
+        return _unseen(content)
     if route == "api/tasks/<int:pk>/":
         own = [item for item in content.get("annotations") or [] if _author(item) == user.pk]
         kept = {key: content[key] for key in TASK if key in content}
-        return {**kept, "annotations": own, "total_annotations": len(own), "annotators": [user.pk] if own else []}
+        return {**_unseen(kept), "annotations": own, "total_annotations": len(own), "annotators": [user.pk] if own else []}
     return content
 
 
-NARROWED = {"api/users/", "api/tasks/<int:pk>/"}
+def _unseen(task: dict[str, Any]) -> dict[str, Any]:
+    """A task without what may lead its annotator: why it was chosen, and, while a blind one waits, what a model says of it."""
+    data = task.get("data") or {}
+    waits = data.get("blind") is True and not task.get("is_labeled")
+    kept = {key: value for key, value in data.items() if key not in UNSEEN}
+    return {**task, "data": kept, **({"predictions": [], "total_predictions": 0} if waits else {})}
+
+
+UNSEEN = {"blind", "plan", "look_again"}
+NARROWED = {"api/users/", "api/tasks/<int:pk>/", "api/dm/actions/"}
 TASK = (
     "id",
     "data",

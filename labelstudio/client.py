@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -30,6 +31,20 @@ Json = dict[str, Any]
 
 PAGE_SIZE = 1000
 TITLE_LENGTHS = (3, 50)
+
+
+STATE = ("id", "data", "is_labeled", "overlap", "total_annotations")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task's number and data; `done` once as many as are asked (`people`) have answered; so many `answers` there are."""
+
+    id: int
+    data: Json
+    done: bool
+    people: int
+    answers: int
 
 
 class Server:
@@ -176,11 +191,19 @@ class Server:
 
     def tasks(self, project_id: int) -> Iterator[tuple[int, Json]]:
         """Number and data of every task, page by page."""
+        return ((task.id, task.data) for task in self.task_states(project_id))
+
+    def task_states(self, project_id: int) -> Iterator[TaskState]:
+        """Every task and how far it is, page by page."""
         with self._clear_errors():
             # Without resolve_uri=False, cloud addresses come as proxy addresses, and every task seems to have changed.
-            wanted = {"include": ["id", "data"], "fields": "task_only", "resolve_uri": False}
+            wanted = {"include": list(STATE), "fields": "task_only", "resolve_uri": False}
             for task in self.sdk.tasks.list(project=project_id, page_size=PAGE_SIZE, **wanted):
-                yield int(task.id), dict(task.data or {})
+                yield TaskState(int(task.id), dict(task.data or {}), *(getattr(task, name) for name in STATE[2:]))
+
+    def ask_people(self, task_id: int, people: int, *, again: bool) -> None:
+        """Let so many people answer a task; one that was done is in the stream again only if `again` says so."""
+        self.request("PATCH", f"/api/tasks/{task_id}/", {"overlap": people, **({"is_labeled": False} if again else {})})
 
     def update_task(self, task_id: int, data: Json) -> None:
         """Replace a task's data."""

@@ -21,7 +21,7 @@ class Index:
         self._database = sqlite3.connect("")
         self._database.executescript(
             """
-            CREATE TABLE task (session_id TEXT, id INTEGER PRIMARY KEY, data TEXT);
+            CREATE TABLE task (session_id TEXT, id INTEGER PRIMARY KEY, data TEXT, done INTEGER);
             CREATE INDEX task_of_session ON task (session_id);
             CREATE TABLE prediction (task_id INTEGER, id INTEGER PRIMARY KEY, version TEXT, result TEXT);
             CREATE INDEX prediction_of_task ON prediction (task_id, version);
@@ -38,10 +38,10 @@ class Index:
         self._database.execute("DELETE FROM task")
         self._database.execute("DELETE FROM prediction")
         tasks = (
-            (str(data.get("session_id", f"task {task_id}")), task_id, json.dumps(data))
-            for task_id, data in self._server.tasks(self._project_id)
+            (str(task.data.get("session_id", f"task {task.id}")), task.id, json.dumps(task.data), task.done)
+            for task in self._server.task_states(self._project_id)
         )
-        self._database.executemany("INSERT OR REPLACE INTO task VALUES (?, ?, ?)", tasks)
+        self._database.executemany("INSERT OR REPLACE INTO task VALUES (?, ?, ?, ?)", tasks)
         predictions = (
             (item["task"], item["id"], item["model_version"], _canonical(item["result"]))
             for item in self._server.predictions(self._project_id)
@@ -70,6 +70,14 @@ class Index:
             numbers = " and ".join(str(number) for number, _ in found)
             raise InputError(f"the project holds it twice, as tasks {numbers}, and both were worked on or differ; delete one")
         return found[0] if found else None
+
+    def data_of(self, session_id: str) -> Json | None:
+        """The data of a session's first task, None where it has no task."""
+        return next((data for _, data in self._tasks(session_id)), None)
+
+    def is_done(self, task_id: int) -> bool:
+        """Whether all who are asked have answered a task."""
+        return bool(self._database.execute("SELECT done FROM task WHERE id = ?", (task_id,)).fetchone()[0])
 
     def predictions(self, task_id: int, prediction: Json) -> tuple[bool, list[int]]:
         """Whether the task holds just this prediction, and the numbers of the others of its model version."""

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from labelstudio.audio import audio_place, page_address
+from labelstudio.blind import chosen
 from labelstudio.client import Server
 from labelstudio.cloud import audio_problem, ensure_cloud_storage
 from labelstudio.labels import LabelConfig
 from labelstudio.lease import Say
 from labelstudio.page import page as own_page
+from labelstudio.second import ask_second
 from labelstudio.served import LOCAL_FILES
 from labelstudio.sync import Target, sync
 from podcast import storage
+from podcast.draw import drawn
 from podcast.errors import InputError, PodcastError, Refusal
 from podcast.listening import copy_uri, with_copies
 from podcast.model import ModelRun, Recording, Round, Session
@@ -59,11 +62,14 @@ def bring_in(
     page: LabelConfig | None = None,
     presign: bool = False,
     copies: bool = False,
+    blind: float = 0.0,
+    second: float = 0.0,
     say: Say = lambda _: None,
 ) -> Brought:
     """Sessions into a round; doing it again changes nothing that has not changed.
 
-    With `copies` the page plays listening copies, made where they are missing. `advance` is told of sessions that are ready.
+    With `copies` the page plays listening copies, made where they are missing. `advance` is told of sessions that are ready. The
+    share `blind` is heard without boxes, beside what the source says; the share `second` goes to two people.
 
     The project is made once the source has given its first session, so that a typo in a source or a detector leaves none behind.
     A new project gets `page`, or else the project's own; one that is there keeps what it has. `say` is told if another import has
@@ -80,9 +86,11 @@ def bring_in(
     if copies:
         sessions = with_copies(sessions, played.place, notes)
     config = LabelConfig.parse(found["label_config"])
-    target = Target(server, found["id"], round_.name, config, played.address, played.copy)
+    target = Target(server, found["id"], round_.name, config, played.address, played.copy, chosen(blind))
     report = sync(target, _told(sessions, advance), say)
     report.add(notes)
+    if second:
+        report.counts["second"] = ask_second(server, found["id"], lambda name: drawn("second", round_.name, name, second))
     if page and not config.means_the_same(page):
         report.warn("the round has a page of its own already, and keeps it: change it in Settings, Labeling Interface")
     for folder in sorted(played.folders):

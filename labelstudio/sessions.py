@@ -9,6 +9,7 @@ from labelstudio import sightings
 from labelstudio.heard import read_heard
 from labelstudio.labels import LabelConfig
 from labelstudio.results import Item, Kind, Prediction, Say, is_number, label_of, read_prediction, read_result
+from labelstudio.signed import BLIND
 from labelstudio.tasks import ORIGINS
 from podcast.errors import InputError
 from podcast.model import Annotation, Detection, Outcome, Recording, Review, ReviewState, Session
@@ -52,6 +53,7 @@ def from_task(
             model_runs=tuple(sorted({prediction.run for prediction in predictions})),
             reviews=tuple(review for _, review in sorted(reviews, key=lambda item: item[0])),
             sightings=sightings.from_data(data, say),
+            blind=data.get(BLIND) is True,
         )
     except InputError as error:
         raise InputError(f"{name}: {error}") from error

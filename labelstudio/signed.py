@@ -13,6 +13,8 @@ from typing import Any
 from labelstudio.labels import RECORDING
 
 FIELD = "signature"
+BLIND = "blind"
+"""The field of a task whose session is heard without boxes; true, or not there."""
 _CONTEXT = b"podcast: audio of a task, 1"
 
 
@@ -27,6 +29,7 @@ def signature(data: Mapping[str, Any], audio_field: str, key: bytes) -> str:
         return ""
     said = [data.get("session_id"), data.get(audio_field), data.get("sha256"), data.get("duration_s")]
     said += [data[RECORDING]] if data.get(RECORDING) else []
+    said += [True] if data.get(BLIND) is True else []
     return hmac.digest(key, json.dumps(said).encode(), "sha256").hex()
 
 

@@ -14,13 +14,14 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from labelstudio.blind import is_blind
 from labelstudio.client import Server
 from labelstudio.doubles import remove_doubles
 from labelstudio.index import Index
 from labelstudio.labels import RECORDING, LabelConfig
 from labelstudio.lease import Lease, Say, sole_writer
 from labelstudio.sessions import from_annotation
-from labelstudio.tasks import to_tasks
+from labelstudio.tasks import to_predictions, to_tasks
 from podcast.errors import InputError, Refusal, UnavailableError
 from podcast.model import Review, Session
 from podcast.report import Report
@@ -36,7 +37,8 @@ PATIENCE_S = 60.0
 class Target:
     """Where sessions go: the round's project, its labeling configuration, the address of a session's recording and of its copy.
 
-    `address` and `copy` may raise InputError; the session is then refused. Without `copy` the page plays the recordings.
+    `address` and `copy` may raise InputError; the session is then refused. Without `copy` the page plays the recordings. `blind`
+    says which sessions that are not there yet are to be heard without boxes.
     """
 
     server: Server
@@ -45,6 +47,7 @@ class Target:
     config: LabelConfig
     address: Callable[[Session], str]
     copy: Callable[[Session], str] = lambda _: ""
+    blind: Callable[[Session], bool] = lambda session: session.blind
 
 
 def sync(
@@ -57,12 +60,19 @@ def sync(
     Predictions of the same model version are replaced, those of others kept. A review is added where nobody has submitted
     anything yet; where people have, it is refused unless it says the same. Second tasks of a session that nobody touched are
     removed. `say` is called if another import has to be waited for. The report counts created, updated, unchanged and refused.
+
+    What is in the round stays blind, or not, as it was made; a blind session gets its predictions once people have answered.
     """
     report = Report()
     report.counts.update(created=0, updated=0, unchanged=0, refused=0)
     key = target.server.signing_key
-    tasks = to_tasks(sessions, target.round_name, target.config, target.address, report, key, target.copy)
     with sole_writer(target.server, target.project_id, say) as lease, closing(Index(target.server, target.project_id)) as index:
+
+        def blind(session: Session) -> bool:
+            stored = index.data_of(session.id)
+            return target.blind(session) if stored is None else is_blind(stored, "audio", key)
+
+        tasks = to_tasks(sessions, target.round_name, target.config, target.address, report, key, target.copy, blind)
         writer = _Writer(target, report, lease, index)
         writer.mend()
         while batch := list(itertools.islice(tasks, BATCH)):
@@ -150,7 +160,7 @@ def _update(target: Target, batch: list[tuple[Session, Json]], index: Index, rep
                 Refusal(f"session {session.id}", "its audio is not the audio that this round was made with (sha256 differs)")
             )
             continue
-        for prediction in task["predictions"]:
+        for prediction in to_predictions(session, target.config) if index.is_done(task_id) else task["predictions"]:
             same, others = index.predictions(task_id, prediction)
             outdated += others
             if not same:

@@ -11,7 +11,7 @@ from labelstudio import sightings
 from labelstudio.checks import validate_task
 from labelstudio.heard import to_record
 from labelstudio.labels import RECORDING, LabelConfig
-from labelstudio.signed import FIELD, signature
+from labelstudio.signed import BLIND, FIELD, signature
 from podcast.errors import InputError, Refusal
 from podcast.model import EDGE_S, Certainty, Detection, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
 from podcast.report import Report
@@ -29,11 +29,12 @@ def to_tasks(
     report: Report,
     key: bytes = b"",
     copy: Callable[[Session], str] = lambda _: "",
+    blind: Callable[[Session], bool] = lambda session: session.blind,
 ) -> Iterator[tuple[Session, Json]]:
     """Each session of a round with its task. What cannot be a task, or comes a second time, is refused in `report`.
 
     `address` gives the address of a session's recording, `copy` that of its listening copy, empty where there is none; both may
-    raise InputError. With a `key` tasks are signed.
+    raise InputError. With a `key` tasks are signed. `blind` says which sessions people hear without boxes.
     """
     with Spool() as seen:
         for session in report.accepted(sessions):
@@ -41,13 +42,14 @@ def to_tasks(
                 if not seen.add(round_name, session.id):
                     raise InputError("the source names this session twice; the first was taken")
                 placed = replace(session, round=round_name)
+                placed = replace(placed, blind=blind(placed))
                 yield placed, to_task(placed, address(placed), config, key, copy(placed))
             except InputError as error:
                 report.refuse(Refusal(f"session {session.id}", str(error).removeprefix(f"session {session.id}: ")))
 
 
 def to_task(session: Session, audio: str, config: LabelConfig, key: bytes = b"", copy: str = "") -> Json:
-    """One task for Label Studio's import, with a prediction per model run and an annotation per review.
+    """One task for Label Studio's import, with an annotation per review, and a prediction per model run unless it is blind.
 
     `audio` is the address of the recording; the page plays it, or the listening copy at `copy`. `key` signs what the ML backend
     may believe of it. Raises InputError where Label Studio would swallow an error.
@@ -65,6 +67,7 @@ def to_task(session: Session, audio: str, config: LabelConfig, key: bytes = b"",
             "start": format_utc(recording.start),
             "duration_s": recording.duration_s,
             "sha256": recording.sha256,
+            **({BLIND: True} if session.blind else {}),
         },
         "predictions": to_predictions(session, config),
     }
@@ -75,7 +78,7 @@ def to_task(session: Session, audio: str, config: LabelConfig, key: bytes = b"",
     if session.reviews:
         task["annotations"] = [to_annotation(session, review, config) for review in session.reviews]
     validate_task(task, config)
-    return task
+    return task | ({"predictions": []} if session.blind else {})
 
 
 def to_predictions(session: Session, config: LabelConfig) -> list[Json]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from detectors.base import Detector
 from labelstudio.audio import TaskAudio
+from labelstudio.blind import waits
 from labelstudio.client import Server
 from labelstudio.labels import LabelConfig
 from labelstudio.signed import is_signed, signing_key
@@ -37,6 +38,7 @@ Numbered = tuple[int, Mapping[str, Any]]
 BATCH = 8
 """Recordings that a detector gets at once: enough for a network to be busy, few enough to stop in time."""
 NOT_REACHED = "not reached in time; retrieve predictions again"
+BLIND = "people hear this session without boxes; it gets some once they have answered"
 LONGEST_CONFIG = 2**20
 """Letters: configurations are kept, and whoever may edit one decides how long it is."""
 
@@ -90,7 +92,7 @@ class Service:
             for number, answer in itertools.chain.from_iterable(pool.map(work, _batches(enumerate(tasks), BATCH))):
                 answers[number] = answer
         for answer in answers:
-            SESSIONS.labels("answered" if "result" in answer else "failed").inc()
+            SESSIONS.labels("answered" if "result" in answer else "blind" if answer["error"] == BLIND else "failed").inc()
         return answers
 
     def detect(self, recordings: list[tuple[Samples, int]]) -> Sequence[list[Detection] | InputError]:
@@ -128,6 +130,9 @@ class _Batch:
         try:
             for number, task in tasks:
                 try:
+                    if waits({**task, "data": _data(task)}, self.config.audio_field, self.service.key):
+                        yield number, {"error": BLIND}
+                        continue
                     found = self._known(task) or self._load(number, task, wait=not loaded)
                     if found is None:  # no room beside what is held: that must go first
                         yield from self._listen(loaded)
@@ -145,9 +150,7 @@ class _Batch:
 
     def _known(self, task: Mapping[str, Any]) -> Heard | None:
         """What the cache holds by the hash in the task, which is believed where an import of this set-up signed it."""
-        data = task.get("data")
-        if not isinstance(data, Mapping):
-            raise InputError(f"data: expected an object, not {type(data).__name__}")
+        data = task["data"]
         if not is_signed(data, self.config.audio_field, self.service.key):
             return None
         heard = self.service.cache.get(str(data["sha256"]), self.service.detector.model_run)
@@ -215,6 +218,13 @@ def parse_config(xml: str) -> LabelConfig:
 @lru_cache(maxsize=16)
 def _parse_config(xml: str) -> LabelConfig:
     return LabelConfig.parse(xml, "label_config, the project's labeling configuration")
+
+
+def _data(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = task.get("data")
+    if not isinstance(data, Mapping):
+        raise InputError(f"data: expected an object, not {type(data).__name__}")
+    return data
 
 
 def _failed(task: Mapping[str, Any], error: PodcastError) -> Json:

@@ -217,7 +217,8 @@ class Session:
     Files are named after its `id`: InputError for one that cannot name a file (`check_name`).
 
     `absolute_time` is the name of the parent recording's start, as Pod.Cast files carry it. `model_runs` names the models that
-    looked, including those that found nothing. `sightings` are the reports for whose sake it was made.
+    looked, including those that found nothing. `sightings` are the reports for whose sake it was made. `blind` sessions are heard
+    without a model's boxes, which come once people have answered.
     """
 
     id: str
@@ -228,6 +229,7 @@ class Session:
     model_runs: tuple[ModelRun, ...] = ()
     reviews: tuple[Review, ...] = ()
     sightings: tuple[Sighting, ...] = ()
+    blind: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.id)

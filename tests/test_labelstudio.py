@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelstudio.blind import chosen, is_blind
 from labelstudio.checks import validate_task
 from labelstudio.labels import LabelConfig
 from labelstudio.sessions import from_task
@@ -439,3 +440,28 @@ def test_a_task_is_signed_where_there_is_a_key() -> None:
     data = to_task(session(), "x", CONFIG, b"key")["data"]
     assert is_signed(data, "audio", b"key")
     assert not is_signed({**data, "audio": "y"}, "audio", b"key")
+
+
+def test_a_blind_session_has_no_prediction_and_says_so_under_the_signature() -> None:
+    found = session(Detection(SoundEvent(1, 2), "Call", 0.9, RUN))
+    shown, blind = (to_task(item, "x", CONFIG, b"key") for item in (found, replace(found, blind=True)))
+    assert (len(shown["predictions"]), blind["predictions"]) == (1, [])
+    assert blind["data"] == {**shown["data"], "blind": True, FIELD: blind["data"][FIELD]}
+    assert is_signed(blind["data"], "audio", b"key") and is_signed(shown["data"], "audio", b"key")
+    without = {key: value for key, value in blind["data"].items() if key != "blind"}
+    assert not is_signed(without, "audio", b"key")
+    for data, expected in (
+        (blind["data"], True),
+        (without, True),
+        ({**blind["data"], "blind": "no"}, True),
+        (shown["data"], False),
+    ):
+        assert is_blind(data, "audio", b"key") is expected
+    assert [from_task({**task, "annotations": []}, CONFIG).blind for task in (shown, blind)] == [False, True]
+
+
+def test_what_people_answered_already_is_not_blind() -> None:
+    wanted, found = chosen(1.0), session()
+    assert wanted(found)
+    assert not wanted(replace(found, reviews=(Review("ann", ReviewState.NO_CALLS),)))
+    assert [chosen(0.0)(replace(found, blind=blind)) for blind in (True, False)] == [True, False]

@@ -47,6 +47,12 @@ class Volunteer:
 
     def next_session(self, project_id: int) -> dict[str, Any]:
         """The next session, asked for as the page does."""
+        found = self.offered(project_id)
+        assert found is not None
+        return found
+
+    def offered(self, project_id: int) -> dict[str, Any] | None:
+        """The same; None where there is none for this person."""
         answer = self.http.post(
             f"/api/dm/actions?id=next_task&project={project_id}",
             json={
@@ -56,6 +62,8 @@ class Volunteer:
                 "project": str(project_id),
             },
         )
+        if answer.status_code == 404:
+            return None
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

@@ -227,3 +227,15 @@ def test_a_password_without_a_user_is_refused(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("ML_BASIC_AUTH_PASSWORD", "only a password")
     with pytest.raises(InputError, match="set both ML_BASIC_AUTH_USER and ML_BASIC_AUTH_PASSWORD"):
         settings.load_settings()
+
+
+def test_a_blind_session_gets_no_boxes_before_its_answer_whatever_is_made_of_its_task(client: FlaskClient, root: Path) -> None:
+    session = Session("s", Recording("u", duration_s=60.0, sha256=digests(root)["calls"]), round="r", blind=True)
+    task = {"id": 1, **to_task(session, CALLS, LabelConfig.load(), signing_key(KEY))}
+    data = task["data"]
+    taken_away = {key: value for key, value in data.items() if key != "blind"}
+    for told in (data, taken_away, {**data, "blind": False}, {**data, "blind": 1}):
+        [answer] = predict(client, {**task, "data": told, "is_labeled": False})
+        assert "result" not in answer and "without boxes" in answer["error"]
+    assert "result" not in predict(client, {**task, "is_labeled": "true"})[0]
+    assert predict(client, {**task, "is_labeled": True})[0]["result"]

@@ -1,0 +1,28 @@
+"""Sessions that people hear without a model's boxes: what their tasks say, and until when nothing is predicted for them.
+
+A task says it in its data, under the import's signature: taking the word away helps nobody to boxes (docs/adr/0129).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from labelstudio.signed import BLIND, is_signed
+from podcast.draw import drawn
+from podcast.model import Session
+
+
+def chosen(share: float) -> Callable[[Session], bool]:
+    """Which sessions of a round are to be blind: those of which the source says so, and a share of all; none with an answer."""
+    return lambda session: not session.reviews and (session.blind or drawn("blind", session.round, session.id, share))
+
+
+def is_blind(data: Mapping[str, Any], audio_field: str, key: bytes) -> bool:
+    """Whether a task's data say that the session is blind, or said so when an import with this key signed them."""
+    return data.get(BLIND) is True or is_signed({**data, BLIND: True}, audio_field, key)
+
+
+def waits(task: Mapping[str, Any], audio_field: str, key: bytes) -> bool:
+    """Whether nobody may see a prediction of this task yet: it is blind, and not everybody who is asked has answered."""
+    return task.get("is_labeled") is not True and is_blind(task["data"], audio_field, key)
