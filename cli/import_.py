@@ -62,6 +62,8 @@ def import_command(
     SOURCE is a session JSON, a folder of them, a prediction TSV or a folder of WAVs, as a path or URI; or hls://NODE, a
     hydrophone of Orcasound's archive, with --start and --end: then the WAVs are written to the folder --audio.
     """
+    from evaluation.blind import Design
+    from labelstudio.blind import count_blind
     from labelstudio.page import page
     from labelstudio.round_in import bring_in
     from podcast.settings import load_settings
@@ -102,4 +104,9 @@ def import_command(
         return
     address = f"{server.url}/projects/{found['id']}"
     words = f"{'Made' if brought.made else 'Found'} round {round_name} at {address}"
-    finish(report, words, as_json=as_json, round=round_name, project=found["id"], url=address)
+    more: dict[str, Any] = {"round": round_name, "project": found["id"], "url": address}
+    if alone := count_blind(server, found["id"]):
+        design = Design(alone, int(server.project(found["id"])["task_number"]) - alone)
+        more["blind"] = design.as_dict()
+        words = f"{words}. {design.sentence} Done" if not as_json else words
+    finish(report, words, as_json=as_json, **more)

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from cli.output import json_option, print_json, print_table, progress, say
 from cli.report import write_report
+from evaluation.blind import MEASURES, BlindAudit
+from labelstudio.blind import count_blind
 from labelstudio.client import Server
 from labelstudio.round_out import Round
 from podcast.errors import InputError
@@ -65,6 +67,8 @@ def rounds_command(with_edits: bool, report_folder: str | None, as_json: bool) -
         left, heard = int(row["sessions"]) - int(row["reviewed"]), row["heard"]
         faster = str(heard["faster_than_sound"]) if heard else "?"
         table.add_row(str(row["round"]), *(str(row[name]) for name in COUNTS), str(left), faster, str(row["url"]))
+        if row["blind"]:
+            _say_blind(row)
         if heard and heard["refused"]:
             say(
                 f"warning: round {row['round']}: {heard['refused']} sessions cannot be read; `podcast export` names them",
@@ -89,23 +93,39 @@ def _row(server: Server, project: dict[str, Any], with_edits: bool) -> dict[str,
 def _said(server: Server, project: dict[str, Any], with_edits: bool) -> dict[str, Any]:
     """What is known of the listening in a round, how many sessions could not be read, and what people changed.
 
-    Both are None for a project of another kind.
+    All are None for a project of another kind; so is what blind sessions tell in a round without any.
     """
     counts, report, edits = HeardCounts(), Report(), None
+    blind = count_blind(server, project["id"])
+    audit = BlindAudit()
     if with_edits:
         from evaluation.edits import ReviewEdits  # here, since scikit-learn takes a second
 
         edits = ReviewEdits()
     try:
-        sessions = Round(server, project).submitted(with_predictions=with_edits)
+        sessions = Round(server, project).submitted(with_predictions=with_edits or blind > 0)
     except InputError:  # its labeling configuration is not one of ours
-        return {"heard": None, **({"edits": None} if with_edits else {})}
+        return {"heard": None, "blind": None, **({"edits": None} if with_edits else {})}
     for session in report.accepted(sessions if project.get("total_annotations_number") else ()):
         counts.add(session)
+        audit.add(session)
         if edits is not None:
             edits.add(session)
     heard = asdict(counts) | {"refused": report.counts["refused"]}
-    return {"heard": heard, **({"edits": _changed(edits)} if edits is not None else {})}
+    told = audit.report(blind, int(project.get("task_number") or 0) - blind) if blind else None
+    return {"heard": heard, "blind": told and told.as_dict(), **({"edits": _changed(edits)} if edits is not None else {})}
+
+
+def _say_blind(row: dict[str, Any]) -> None:
+    """What blind sessions could show, and who was led."""
+    say(f"round {row['round']}: {row['blind']['sentence']}")
+    for found in row["blind"]["compared"]:
+        if found["led"]:
+            who, what = found["annotator"] or "people", MEASURES[found["measure"]].words
+            say(
+                f"round {row['round']}: the boxes of {found['model_version']} lead {who}: {what}, {found['shown']} with boxes, "
+                f"{found['blind']} without"
+            )
 
 
 def _changed(edits: ReviewEdits) -> dict[str, Any]:

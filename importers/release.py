@@ -37,7 +37,7 @@ BOXES = (
     *("predicted_high_hz", "predicted_label"),
 )
 """The columns that are read of each table; all are written by `podcast release`. Those that
-`heard_of` reads came later, and may be missing."""
+`heard_of` reads, and `blind`, came later, and may be missing."""
 
 
 def is_release(source: str) -> bool:
@@ -118,6 +118,7 @@ def _session(source: str, cells: Mapping[str, str], said: list[Line], drawn: lis
         detections=detections,
         model_runs=tuple(ModelRun.parse(item) for item in _list(cells["model_versions"])),
         reviews=reviews,
+        blind=cells.get("blind") == "true",
     )
 
 

@@ -5,9 +5,11 @@ A task says it in its data, under the import's signature: taking the word away h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from labelstudio.client import Server
 from labelstudio.signed import BLIND, is_signed
 from podcast.draw import drawn
 from podcast.model import Session
@@ -16,6 +18,14 @@ from podcast.model import Session
 def chosen(share: float) -> Callable[[Session], bool]:
     """Which sessions of a round are to be blind: those of which the source says so, and a share of all; none with an answer."""
     return lambda session: not session.reviews and (session.blind or drawn("blind", session.round, session.id, share))
+
+
+def count_blind(server: Server, project_id: int) -> int:
+    """How many sessions of a round are blind."""
+    said = {"filter": f"filter:tasks:data.{BLIND}", "operator": "equal", "type": "String", "value": "true"}
+    query = json.dumps({"filters": {"conjunction": "and", "items": [said]}})
+    params = {"project": project_id, "page_size": 1, "fields": "task_only", "query": query}
+    return int(server.request("GET", "/api/tasks/", params=params)["total"])
 
 
 def is_blind(data: Mapping[str, Any], audio_field: str, key: bytes) -> bool:

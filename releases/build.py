@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from evaluation.agreement import Agreement
 from evaluation.anchoring import AnchoringAudit
+from evaluation.blind import BlindAudit
 from evaluation.edits import ReviewEdits
 from exporters import dataset_tsv
 from importers import release as released
@@ -151,7 +152,7 @@ class _Release:
         self._units = units
         self._report, self._digests = report, digests
         self._agreement, self._summary = Agreement(), Summary()
-        self._anchoring, self._edits = AnchoringAudit(options.overlap), ReviewEdits()
+        self._anchoring, self._blind, self._edits = AnchoringAudit(options.overlap), BlindAudit(), ReviewEdits()
         self._refused: set[str] = set()
         self._columns: dict[str, Sequence[str]] = {}
 
@@ -202,10 +203,11 @@ class _Release:
         self._summary.add(record, split)
         self._agreement.add(record.session)
         self._anchoring.add(record.session)
+        self._blind.add(record.session)
         self._edits.add(record.session)
 
     def _write_reports(self, stack: ExitStack) -> None:
-        measures, anchoring = list(self._agreement.measures()), list(self._anchoring.rows())
+        measures, anchoring, blind = list(self._agreement.measures()), list(self._anchoring.rows()), self._blind.report()
         self._table(stack, "agreement.csv", ("round", "annotators", "measure", "sessions", "value", "low_95", "high_95"))(
             (item.round, tables.join_list(self._names[name] for name in item.annotators), item.name, item.sessions)
             + ((item.value, item.low, item.high) if item.value is not None else ("", "", ""))
@@ -215,6 +217,7 @@ class _Release:
         self._table(stack, "anchoring.csv", (*columns, "added_found"))(
             (self._names[row.annotator], *(getattr(row, column) for column in (*columns[1:], "added_found"))) for row in anchoring
         )
+        self._table(stack, "blind.csv", tables.BLIND)(tables.blind_row(row, self._names) for row in blind.rows)
         options = self._options
         kept = [unit for unit in self._units if unit.session_id not in self._refused]
         if empty := why_empty(kept, self._assigned, options.gap_s, options.shares):
@@ -232,7 +235,7 @@ class _Release:
         )
         for name, content in pictures(self._summary):
             self._write(name, content)
-        self._write("README.md", card(words, self._summary, measures, anchoring, self._edits, self._names).encode())
+        self._write("README.md", card(words, self._summary, measures, anchoring, blind, self._edits, self._names).encode())
 
     def write_changelog(self, spool: SessionSpool) -> None:
         """What changed since the previous release, above what its own CHANGELOG says."""

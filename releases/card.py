@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from evaluation.agreement import Measure
 from evaluation.anchoring import Anchoring
+from evaluation.blind import BlindReport
 from evaluation.edits import EDGE_S, ReviewEdits
 from podcast.heard import HeardCounts
 from podcast.model import ReviewState
@@ -45,6 +46,7 @@ def card(
     summary: Summary,
     measures: Iterable[Measure],
     anchoring: Iterable[Anchoring],
+    blind: BlindReport,
     edits: ReviewEdits,
     names: Pseudonyms,
 ) -> str:
@@ -59,6 +61,7 @@ def card(
         _heard(words, summary.heard),
         _agreement(measures, names),
         _anchoring(anchoring, names, words.overlap),
+        _blind(blind, names),
         _edits(edits),
         _limits(words, summary),
         f"## Licence\n\nUnder {plain(words.licence)}. Please name Orcasound, its volunteers and this release, "
@@ -89,8 +92,8 @@ def _files(words: CardWords) -> str:
         "- `sessions.csv`: one row a session, every state; `annotations.csv`: one row a released call, with votes, certainty, "
         "call type and UTC; `sounds.csv`: one row a sound that people marked and that was no orca; `reviews.csv`: one row a "
         "submission; `review_boxes.csv`: every prediction and every submitted or deleted box behind them\n"
-        "- `agreement.csv`, `anchoring.csv`, `map.png`, `nodes.png`, `hours.png`, `CHANGELOG`, `SHA256SUMS` (check with "
-        "`sha256sum -c SHA256SUMS`)\n"
+        "- `agreement.csv`, `anchoring.csv`, `blind.csv`, `map.png`, `nodes.png`, `hours.png`, `CHANGELOG`, `SHA256SUMS` (check "
+        "with `sha256sum -c SHA256SUMS`)\n"
         "- `croissant.json`: every table and its columns for machines; `CITATION.cff`: how to cite this release\n\n"
         "Times are seconds from a session's first sample, to the millisecond; moments end in Z and are UTC. Empty means "
         "unknown.\n\n"
@@ -226,6 +229,29 @@ def _anchoring(rows: Iterable[Anchoring], names: Pseudonyms, overlap: float) -> 
         f"model's recall (overlap {overlap}) against added boxes, which owe nothing to it, and against all boxes. Counts in "
         "`anchoring.csv`.\n\n"
     ) + _table(columns, table)
+
+
+def _blind(found: BlindReport, names: Pseudonyms) -> str:
+    """Blind sessions against shown ones; nothing where none was blind."""
+    if not found.design.blind:
+        return ""
+    table = [
+        [
+            names[row.annotator] or "all",
+            row.model_version,
+            row.words,
+            *("none" if value is None else f"{value:.2f}" for value in (row.blind, row.shown, row.detectable)),
+            "unknown" if row.chance is None else f"{row.chance:.3f}",
+        ]
+        for row in found.rows
+    ]
+    columns = ["annotator", "model version", "what", "blind", "shown", "a difference to be seen", "by chance"]
+    unknown = f" Of {found.without_model} answered blind sessions no prediction is known." if found.without_model else ""
+    return (
+        f"## Blind and shown\n\n{found.design.sentence}{unknown}\n\n`by chance` is how often chance alone makes as large a "
+        "difference; `a difference to be seen` is what so many sessions would show nine times out of ten. Numbers in `blind.csv`."
+        + (f"\n\n{_table(columns, table)}" if table else "\n\nNobody has answered both kinds yet.")
+    )
 
 
 def _edits(made: ReviewEdits) -> str:

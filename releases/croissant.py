@@ -17,9 +17,9 @@ FORMATS = {"csv": "text/csv", "tsv": "text/tab-separated-values"}
 NUMBERS = (
     *("duration_s", "start_time_s", "end_time_s", "low_hz", "high_hz", "confidence", "value", "low_95", "high_95"),
     *("predicted_start_time_s", "predicted_end_time_s", "predicted_low_hz", "predicted_high_hz"),
-    *("page_open_s", "heard_s", "page_length_s", "heard_share"),
+    *("page_open_s", "heard_s", "page_length_s", "heard_share", "blind_value", "shown_value", "chance", "detectable"),
 )
-TRUTHS = ("ground_truth", "audio_loaded", "faster_than_sound")
+TRUTHS = ("ground_truth", "audio_loaded", "faster_than_sound", "blind", "led")
 COUNTS = (
     *(
         "reviewers",
@@ -37,7 +37,7 @@ COUNTS = (
         "found",
         "added",
     ),
-    "added_found",
+    *("added_found", "blind_sessions", "shown_sessions"),
 )
 TYPES = (
     dict.fromkeys(NUMBERS, "sc:Float")

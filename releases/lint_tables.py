@@ -39,7 +39,7 @@ def lint(folder: str, labels: Labels, gap_s: float) -> Iterator[Finding]:
     sessions: dict[str, _Row] = {}
     units: list[Unit] = []
     with open_table(folder, "sessions.csv", ",") as table:
-        if _has_columns(table, tables.SESSIONS):
+        if tuple(table.columns) == tables.SESSIONS_BEFORE or _has_columns(table, tables.SESSIONS):
             for number, cells in table.lines:
                 _session(table, number, cells, labels, sessions, units)
         yield from table.findings

@@ -90,6 +90,7 @@ def merged(sessions: list[Session]) -> Session:
         detections=tuple(sorted(detections, key=detection_order)),
         model_runs=tuple(sorted(set().union(*(session.model_runs for session in sessions)))),
         reviews=tuple(sorted(reviews, key=lambda review: review.submitted or _NEVER)),
+        blind=all(session.blind for session in sessions),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from evaluation.blind import Compared
 from podcast.heard import faster_than_sound, heard_share
 from podcast.model import Annotation, Detection, Review, SoundEvent
 from podcast.nodes import find_node
@@ -24,10 +25,13 @@ def _columns(names: str) -> Row:
     return tuple(names.split())
 
 
-SESSIONS = _columns(
+SESSIONS_BEFORE = _columns(
     "session_id round split review_state wav_filename sha256 duration_s start_utc end_utc node location recording absolute_time "
     "uri model_versions reviewers boxes"
 )
+"""The columns of sessions.csv until releases told which sessions were heard without boxes."""
+SESSIONS = (*SESSIONS_BEFORE, "blind")
+BLIND = _columns("annotator model_version measure blind_sessions shown_sessions blind_value shown_value chance detectable led")
 ANNOTATIONS = _columns(
     "session_id wav_filename split review_state start_time_s end_time_s low_hz high_hz start_utc end_utc node label call_type "
     "certainty votes reviewers annotators outcome model_version confidence predicted_start_time_s predicted_end_time_s note "
@@ -67,7 +71,15 @@ def session_row(record: Record, split: str, *, audio: bool) -> Row:
         join_list(str(run) for run in session.model_runs),
         str(len(record.consensus.reviewers)),
         str(len(record.consensus.calls)),
+        str(session.blind).lower(),
     )
+
+
+def blind_row(row: Compared, names: Pseudonyms) -> Row:
+    """One row of blind.csv; without an annotator it is of all together."""
+    numbers = (number(item) for item in (row.blind, row.shown, row.chance, row.detectable))
+    sessions = (str(row.blind_sessions), str(row.shown_sessions))
+    return (names[row.annotator], row.model_version, row.measure, *sessions, *numbers, str(row.led).lower())
 
 
 def annotation_rows(record: Record, split: str, names: Pseudonyms) -> Iterator[Row]:

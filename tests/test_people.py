@@ -51,6 +51,7 @@ def test_a_blind_session_gets_its_boxes_once_it_is_answered(podcast: Run, studio
     made = podcast(*command, "--blind", "0.5", ML_BACKEND_URL=ml_backend_url)
     project = made["project"]
     blind = {number for number, data in server.tasks(project) if data.get("blind") is True}
+    assert made["blind"]["blind"] == len(blind) and "are heard without boxes" in made["blind"]["sentence"]
     shown = {number for number, _ in server.tasks(project)} - blind
     assert blind and shown and predicted(server, project) == shown
     server.retrieve_predictions(project)  # the ML backend's own, of another version, for the others alone
@@ -65,3 +66,6 @@ def test_a_blind_session_gets_its_boxes_once_it_is_answered(podcast: Run, studio
         server.add_annotation(number, {"result": [], "lead_time": 5.0})
     server.retrieve_predictions(project)
     assert predicted(server, project) == shown | blind
+    [told] = [row["blind"] for row in podcast("rounds")["rounds"] if row["project"] == project]
+    assert (told["blind"], told["shown"], told["without_model"]) == (len(blind), len(shown), 0)
+    assert told["compared"] == []  # nobody has answered both kinds

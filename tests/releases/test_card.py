@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from evaluation.blind import BlindAudit
 from evaluation.edits import ReviewEdits
 from podcast.errors import InputError
 from podcast.model import ReviewState, Session
@@ -66,7 +67,7 @@ def card_of(round_name: str, description: str, node: str, call_type: str, licenc
     summary = Summary()
     summary.add(Record(found, consensus(found)), "train")
     words = CardWords("podcast-1", licence, rounds={round_name: description})
-    return card(words, summary, [], [], ReviewEdits(), Pseudonyms(["ann"]))
+    return card(words, summary, [], [], BlindAudit().report(), ReviewEdits(), Pseudonyms(["ann"]))
 
 
 HEADINGS = [

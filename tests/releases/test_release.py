@@ -94,7 +94,7 @@ def test_the_same_sessions_give_the_same_bytes(tmp_path: Path) -> None:
         for folder in ("one", "two")
     ]
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 8 + 16 + 3  # WAVs, files with a suffix (not CHANGELOG, SHA256SUMS), archive and private tables
+    assert len(digests[0]) == 8 + 17 + 3  # WAVs, files with a suffix (not CHANGELOG, SHA256SUMS), archive and private tables
     with tarfile.open(tmp_path / "one" / "r.tar.gz") as archive:
         members = archive.getmembers()
         assert [item.name for item in members] == sorted(item.name for item in members)
