@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from ml_backend.app import create_app
-from ml_backend.service import load_service
+from ml_backend.serving import serving
 from podcast.jobs import Job, Queue
 
 START = {"action": "START_TRAINING", "project": {"id": 7, "title": "October"}}
@@ -30,9 +30,9 @@ def client(place: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]
         if name.startswith(("ML_", "LABEL_STUDIO_", "PROMETHEUS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ML_QUEUE", place)
-    load_service.cache_clear()
+    serving.cache_clear()
     yield create_app().test_client()
-    load_service.cache_clear()
+    serving.cache_clear()
 
 
 def test_start_training_puts_one_job_into_the_queue_and_answers_at_once(client: FlaskClient, place: str) -> None:
