@@ -234,5 +234,6 @@ def test_the_table_of_options_is_whole() -> None:
     """docs/commands.md says what every option means; one name has one meaning."""
     lines = (ROOT / "docs" / "commands.md").read_text().splitlines()
     documented = [word.strip(" `") for line in lines if line.startswith("| `-") for word in line.split("|")[1].split(",")]
-    options = [option for command in COMMAND.values() for option in command.params if isinstance(option, click.Option)]
+    commands = [inner for one in COMMAND.values() for inner in (one, *getattr(one, "commands", {}).values())]
+    options = [option for command in commands for option in command.params if isinstance(option, click.Option)]
     assert sorted(documented) == sorted({name for option in options for name in (*option.opts, *option.secondary_opts)})
