@@ -50,7 +50,7 @@ def score_detectors(detectors: Mapping[str, Detector], recordings: Sequence[Reco
 def _predicted(name: str, detector: Detector, recordings: Sequence[Recorded]) -> Predicted:
     spans = {}
     for recording in recordings:
-        [found] = detector.detect([(recording.wave[:, None], RATE)])
+        [found] = detector.detect([(recording.wave[:][:, None], RATE)])  # of a slice, since it may lie on the disk
         spans[recording.labelled.name] = tuple(Span(box.event.start_s, box.event.duration_s, box.confidence) for box in found)
     return Predicted(name, spans, are_boxes=True)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from detectors.base import Framed
+from detectors.base import Detector, Framed
 from detectors.rules import BoxRules
 from detectors.thresholds import find
 from evaluation.calibration import Calibration, calibration
@@ -17,57 +17,94 @@ from evaluation.plot import plot_calibration
 from podcast import storage
 from podcast.audio import Samples
 from podcast.errors import InputError
-from training.reviewed import Lessons, Reviewed, remember
+from podcast.model import SoundEvent
+from training.reviewed import Lessons, remember
 from training.rules import Example, fit, on_calls
 from training.rules_card import card
+from training.scratch import Examples, Read
 
 RULES, SCORES, CARD, PICTURE = "rules.json", "scores.json", "README.md", "reliability.png"
 ASKED = (("precision", 0.8), ("precision", 0.9), ("precision", 0.95), ("recall", 0.8), ("recall", 0.9), ("recall", 0.95))
-Read = Callable[[Reviewed], tuple[Samples, int]]
+Boxed = Callable[[Samples, int], list[tuple[SoundEvent, float]]]
+"""Boxes and their confidence in samples at a rate in Hz."""
 
 
 def learn(detector: Framed, taught: Lessons, read: Read, run: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """Fit, test on the sessions that are for the test alone, and write the folder; gives what `scores.json` holds.
 
-    Audio is read a session at a time, and only its frames are kept: a fifth of a megabyte a minute. Raises InputError where the
-    sessions cannot teach anything.
+    Audio is read a session at a time, and frames lie on the disk. Raises InputError where the sessions cannot teach anything.
     """
-    model, version = detector.model_run.model, str(detector.model_run)
-    examples = [_example(detector, session, taught, read) for session in taught.learned]
-    rules = fit(examples, model, detector.strengths, detector.fixed_cut, about)
-    before, after, scored = [], [], []
-    for session in taught.tested:
-        samples, sample_rate = read(session)
-        frames = detector.frames(samples, sample_rate)
-        [shown] = detector.detect([(samples, sample_rate)])
-        before.append(edits([item.event for item in shown], session.calls, frames.length_s))
-        boxes = rules.boxes(frames)
-        after.append(edits([event for event, _ in boxes], session.calls, frames.length_s))
-        scored.append(on_calls(boxes, session.calls, session.unsure))
+    rules = rules_of(detector, taught, read, run, about)
     scores: dict[str, Any] = {
-        "detector": model,
-        "began_from": version,
-        "rules": rules.digest,
+        "detector": detector.model_run.model,
+        "began_from": str(detector.model_run),
         "learned_sessions": len(taught.learned),
         "learned_calls": sum(len(session.calls) for session in taught.learned),
-        "tested_sessions": len(taught.tested),
-        "before": edit_row("before", before).as_dict() if before else None,
-        "after": edit_row("after", after).as_dict() if after else None,
-        "calibration_of_tested": _as_dict(calibration(scored)),
-        "calibration_across_folds": _as_dict(across(rules)),
-        "thresholds": thresholds(rules),
+        **tested(boxed(detector), ruled(detector, rules), taught, read),
+        **of_rules(rules),
     }
-    run.mkdir(parents=True, exist_ok=True)
-    storage.write(str(run / RULES), (json.dumps(rules.as_dict()) + "\n").encode())
-    storage.write(str(run / SCORES), json.dumps(scores, indent=1).encode())
-    storage.write(str(run / PICTURE), plot_calibration(across(rules)))
+    write(run, rules, scores)
     storage.write(str(run / CARD), card(rules, scores).encode())
     remember(run, taught.splits)
     return scores
 
 
-def _example(detector: Framed, session: Reviewed, taught: Lessons, read: Read) -> Example:
-    return Example(taught.parents[session.name], detector.frames(*read(session)), session.calls, session.unsure)
+def rules_of(detector: Framed, taught: Lessons, read: Read, run: Path, about: Mapping[str, Any]) -> BoxRules:
+    """The rules and scores that the learned sessions teach; the folder `run` holds their frames meanwhile. Raises InputError."""
+    with Examples(run / "frames") as examples:
+        for session in taught.learned:
+            frames = detector.frames(*read(session))
+            examples.add(Example(taught.parents[session.name], frames, session.calls, session.unsure))
+        return fit(examples, detector.model_run.model, detector.strengths, detector.fixed_cut, about)
+
+
+def boxed(detector: Detector) -> Boxed:
+    """What a detector makes of samples."""
+
+    def boxes(samples: Samples, sample_rate: int) -> list[tuple[SoundEvent, float]]:
+        [found] = detector.detect([(samples, sample_rate)])
+        return [(item.event, item.confidence) for item in found]
+
+    return boxes
+
+
+def ruled(detector: Framed, rules: BoxRules) -> Boxed:
+    """What other rules make of the same frames."""
+    return lambda samples, sample_rate: rules.boxes(detector.frames(samples, sample_rate))
+
+
+def tested(before: Boxed, after: Boxed, taught: Lessons, read: Read) -> dict[str, Any]:
+    """On the sessions that are for the test alone: the edits that both leave, and how well the confidences of `after` hold."""
+    earlier, later, scored = [], [], []
+    for session in taught.tested:
+        samples, sample_rate = read(session)
+        length_s, boxes = len(samples) / sample_rate, after(samples, sample_rate)
+        earlier.append(edits([event for event, _ in before(samples, sample_rate)], session.calls, length_s))
+        later.append(edits([event for event, _ in boxes], session.calls, length_s))
+        scored.append(on_calls(boxes, session.calls, session.unsure))
+    return {
+        "tested_sessions": len(taught.tested),
+        "before": edit_row("before", earlier).as_dict() if earlier else None,
+        "after": edit_row("after", later).as_dict() if later else None,
+        "calibration_of_tested": _as_dict(calibration(scored)),
+    }
+
+
+def of_rules(rules: BoxRules) -> dict[str, Any]:
+    """What is known of rules from the recordings that taught them."""
+    return {
+        "rules": rules.digest,
+        "calibration_across_folds": _as_dict(across(rules)),
+        "thresholds": thresholds(rules),
+    }
+
+
+def write(run: Path, rules: BoxRules | None, scores: Mapping[str, Any]) -> None:
+    """Rules, their picture, and scores into the folder of a run."""
+    if rules:
+        storage.write(str(run / RULES), (json.dumps(rules.as_dict()) + "\n").encode())
+        storage.write(str(run / PICTURE), plot_calibration(across(rules)))
+    storage.write(str(run / SCORES), json.dumps(scores, indent=1).encode())
 
 
 def across(rules: BoxRules, least: float | None = None) -> Calibration:

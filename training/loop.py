@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,27 +19,36 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evaluation.scoring import Span, average_precision
+from evaluation.scoring import average_precision
 from evaluation.tables import Labelled
 from podcast import storage
 from podcast.audio import Wave
 from podcast.errors import InputError
+from podcast.overlap import Stretch, touches
 from podcast.reading import parse_json
 from podcast.times import parse_session_name
+from training.scratch import OnDisk
 from training.sounds import Clip
 from training.state import Curves, read_state, write_state
 
 CONFIG, CURVES = "config.json", "curves.json"
+DELETED = "deleted prediction"
+"""In place of what made a sound, where people said no more than that it is no call."""
 Spans = Sequence[tuple[float, float]]
 """Start and end of each call in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A recording in which every call is marked, mono, at the rate of `starter`."""
+    """A recording in which every call is marked, mono, at the rate of `starter`; `wave` may lie on the disk.
 
-    wave: Wave
+    What lies on something `unsure` is neither call nor background. `deleted` are a model's boxes that people deleted.
+    """
+
+    wave: Wave | OnDisk
     labelled: Labelled
+    unsure: tuple[Stretch, ...] = ()
+    deleted: tuple[Stretch, ...] = ()
 
     @property
     def session(self) -> str:
@@ -51,13 +61,11 @@ class Recorded:
         return [(span.start_s, span.end_s) for span in self.labelled.spans if span.duration_s > 0]
 
     @property
-    def others(self) -> list[tuple[str, Span]]:
-        """Label and stretch of each sound that people named and that no call overlaps: negatives with a name."""
-        return [
-            (label, span)
-            for label, span in self.labelled.sounds
-            if span.duration_s > 0 and all(end_s <= span.start_s or span.end_s <= start_s for start_s, end_s in self.spans)
-        ]
+    def others(self) -> list[tuple[str, Stretch]]:
+        """Negatives: label and stretch of each sound that people named and each box that they deleted, if no call overlaps it."""
+        calls = [span for span in self.labelled.spans if span.duration_s > 0]
+        found = [*self.labelled.sounds, *((DELETED, stretch) for stretch in self.deleted)]
+        return [(label, stretch) for label, stretch in found if stretch.start_s < stretch.end_s and not touches(stretch, calls)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Sounds:
         return {clip.session for clip in self.calls} | {recording.session for recording in self.labelled}
 
     def negatives(self) -> Counter[str]:
-        """How many sounds that are no calls have a name, by what made them."""
+        """How many sounds that people said are no calls there are, by what made them."""
         clips = {id(clip): clip.source for clip in self.others if clip.source}  # one may be there several times, to weigh more
         return Counter([*clips.values(), *(label for recording in self.labelled for label, _ in recording.others)])
 
@@ -96,7 +104,8 @@ class Sounds:
 class Recipe:
     """How one detector learns. The weights of a run are `name`.safetensors, for `--detector NAME:FILE`.
 
-    `network` builds it with the weights to begin from, whose SHA-256 is `start`, or with random ones. `example` makes inputs with
+    `network` builds it with the weights to begin from, whose SHA-256 is `start`, or with random ones; `begins` is the detector
+    with these weights, as `load_detector` takes it. `example` makes inputs with
     their targets (1 a call, 0 none, -1 neither), `augmented` changes a batch of inputs, and `logits` runs the network on a batch,
     with one logit a target. The submodules `frozen` do not learn. `batch`, `checks` and `learning_rate` suit it.
     """
@@ -108,6 +117,7 @@ class Recipe:
     logits: Callable[[nn.Module, Tensor], Tensor]
     frozen: tuple[str, ...] = ()
     start: str = ""
+    begins: str = ""
     call_weight: float = 3.0
     batch: int = 12
     checks: int = 60
@@ -144,14 +154,15 @@ def train(
     sounds: Sounds,
     options: TrainingOptions,
     run: Path,
+    about: Mapping[str, Any] | None = None,
     *,
     progress: Callable[[int, float, float], None] = lambda *_: None,
 ) -> nn.Module:
-    """Train, or go on with the run in the folder `run`; gives the network that was kept.
+    """Train, or go on with the run in the folder `run`; gives the network that was kept. `about` says what is learned from.
 
     `progress` is told the epoch, its loss and the average precision over frames (or windows), of the recordings to validate on or
     else of new mixes of those that are learned from. Raises InputError if nothing is left to train on, the weights to begin from
-    do not fit, or the folder holds a run with other options.
+    do not fit, or the folder holds a run with other options or of other sounds.
     """
     kept, checked = sounds.split(set(options.held_out))[0].split(set(options.validate))
     if not kept.sessions():
@@ -163,7 +174,7 @@ def train(
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, options.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, options.epochs * options.steps)
-    _claim(run, recipe, options)
+    _claim(run, recipe, options, about or {})
     curves = read_state(run, network, optimizer, schedule)
     examples = [
         recipe.example(np.random.default_rng([options.seed, 1, i]), checked if options.validate else kept)
@@ -226,11 +237,12 @@ def _precision(recipe: Recipe, network: nn.Module, examples: Sequence[tuple[Tens
     return average_precision((targets[counted] > 0.5).numpy(), logits[counted].double().numpy()) or 0.0
 
 
-def _claim(run: Path, recipe: Recipe, options: TrainingOptions) -> None:
-    """Write what is trained and how into the folder, or find the same there."""
+def _claim(run: Path, recipe: Recipe, options: TrainingOptions, about: Mapping[str, Any]) -> None:
+    """Write what is trained, how and on what into the folder, or find the same there."""
     run.mkdir(parents=True, exist_ok=True)
-    config = json.dumps({"detector": recipe.name, "start": recipe.start, "frozen": recipe.frozen, **asdict(options)}, indent=1)
+    what = {"detector": recipe.name, "start": recipe.start, "frozen": recipe.frozen, **asdict(options), "about": dict(about)}
+    config = json.dumps(what, indent=1)
     if not (run / CONFIG).exists():
         storage.write(str(run / CONFIG), config.encode())
     elif parse_json((run / CONFIG).read_bytes(), str(run / CONFIG)) != parse_json(config.encode(), str(run / CONFIG)):
-        raise InputError(f"{run / CONFIG}: this folder holds a run with other options; name another folder")
+        raise InputError(f"{run / CONFIG}: this folder holds a run with other options or of other sounds; name another folder")

@@ -20,8 +20,8 @@ from training.sounds import mix
 
 EXAMPLE_S = 10.0
 NAMED = 0.25
-"""Share of the windows of labelled recordings that are laid over a sound which people named, where there is one: by chance a
-humpback or a ship is met far less often than a detector boxes it."""
+"""Share of the windows of labelled recordings that are laid over a sound which people named, or a prediction which they deleted,
+where there is one: by chance a humpback or a ship is met far less often than a detector boxes it."""
 BODY = tuple(f"model.{name}" for name in ("conv1", "bn1", "layer1", "layer2", "layer3"))
 """What fine-tuning of `orcahello-v1` leaves as it is: all but the last stage and the head."""
 
@@ -39,14 +39,15 @@ def recipe_from(spec: str | None, *, all_layers: bool = False) -> Recipe:
             f"--all-layers belongs to --start-from {orcahello_v1.NAME}:WEIGHTS; {starter.NAME} always learns in all layers"
         )
     if not spec:
-        return _starter(starter.StarterNet, "")
+        return _starter(starter.StarterNet, "", "")
     source = spec if name != starter.NAME else weights or str(starter.SHIPPED)
     state, digest = read_weights(source, "", "")
-    return _starter(partial(_filled, starter.StarterNet, state, source), digest)
+    begins = spec if name == starter.NAME else f"{starter.NAME}:{spec}"
+    return _starter(partial(_filled, starter.StarterNet, state, source), digest, begins)
 
 
-def _starter(network: Callable[[], nn.Module], start: str) -> Recipe:
-    return Recipe(starter.NAME, network, _levels_example, _masked_levels, _level_logits, start=start)
+def _starter(network: Callable[[], nn.Module], start: str, begins: str) -> Recipe:
+    return Recipe(starter.NAME, network, _levels_example, _masked_levels, _level_logits, start=start, begins=begins)
 
 
 def _orcahello(weights: str, *, all_layers: bool) -> Recipe:
@@ -59,6 +60,7 @@ def _orcahello(weights: str, *, all_layers: bool) -> Recipe:
         _window_logits,
         frozen=() if all_layers else BODY,
         start=digest,
+        begins=f"{orcahello_v1.NAME}:{weights}" if weights else orcahello_v1.NAME,
         call_weight=1.0,  # half of the windows hold a call, where a tenth of the frames do
         batch=3,
         checks=15,
@@ -84,12 +86,13 @@ def _window_logits(network: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def _levels_example(rng: np.random.Generator, sounds: Sounds) -> tuple[Tensor, Tensor]:
-    """Levels (2, spectra, 96) and the target of every 40 ms: 1 in a call, 0 outside, -1 within 60 ms of an edge."""
-    wave, spans = _sound(rng, sounds)
+    """Levels (2, spectra, 96) and the target of every 40 ms: 1 in a call, 0 outside, -1 within 60 ms of an edge, and in what
+    nobody was sure of."""
+    wave, spans, unsure = _sound(rng, sounds)
     levels = starter.whitened(torch.from_numpy(wave.astype(np.float32)))
     times = (np.arange(levels.shape[1] // starter.STRIDE) * starter.STRIDE + 0.5) * starter.HOP / RATE
     target = np.zeros(len(times), np.float32)
-    for start, end in spans:
+    for start, end in (*spans, *unsure):
         target[(times > start - 0.06) & (times < end + 0.06)] = -1
     for start, end in spans:
         target[(times > start + 0.06) & (times < end - 0.06)] = 1
@@ -99,42 +102,44 @@ def _levels_example(rng: np.random.Generator, sounds: Sounds) -> tuple[Tensor, T
 def _windows_example(rng: np.random.Generator, sounds: Sounds) -> tuple[Tensor, Tensor]:
     """The windows that detection would take from 10 s, (4, 1, 256 mels, 312 frames), and their targets.
 
-    1 holds 0.3 s of a call or nearly all of a shorter one, 0 holds none, -1 only grazes one. The level is lowered by up to 12 dB,
-    since the loudest sound of a session, which is set to full scale, need not lie within these 10 s.
+    1 holds 0.3 s of a call or nearly all of a shorter one, 0 holds none, -1 only grazes one, or what nobody
+    was sure of. The level is lowered by up to 12 dB, since the loudest sound of a session, which is set to full scale, need not
+    lie within these 10 s.
     """
-    wave, spans = _sound(rng, sounds)
+    wave, spans, unsure = _sound(rng, sounds)
     windows = orcahello_v1.cut_windows(orcahello_v1.prepare(wave[:, None], RATE)) * float(10 ** (-rng.uniform(0, 12) / 20))
-    targets = [_window_target(i * orcahello_v1.HOP / orcahello_v1.SAMPLE_RATE, spans) for i in range(len(windows))]
+    targets = [_window_target(i * orcahello_v1.HOP / orcahello_v1.SAMPLE_RATE, spans, unsure) for i in range(len(windows))]
     return orcahello_v1.spectrograms(windows), torch.tensor(targets)
 
 
-def _window_target(start_s: float, spans: Spans) -> float:
+def _window_target(start_s: float, spans: Spans, unsure: Spans = ()) -> float:
     end_s = start_s + orcahello_v1.WINDOW / orcahello_v1.SAMPLE_RATE
     inside = [(min(b, end_s) - max(a, start_s), b - a) for a, b in spans if b > start_s and a < end_s]
     if any(part >= min(0.3, 0.9 * whole) for part, whole in inside):
         return 1.0
-    return -1.0 if inside else 0.0
+    return -1.0 if inside or any(b > start_s and a < end_s for a, b in unsure) else 0.0
 
 
-def _sound(rng: np.random.Generator, sounds: Sounds) -> tuple[Wave, Spans]:
-    """10 s of a labelled recording or of a new mix, and the calls in it in seconds."""
+def _sound(rng: np.random.Generator, sounds: Sounds) -> tuple[Wave, Spans, Spans]:
+    """10 s of a labelled recording or of a new mix, and in seconds the calls in it, and what nobody was sure of."""
     if not sounds.labelled or (sounds.calls and rng.random() >= 0.5):
-        return mix(rng, EXAMPLE_S, sounds.calls, sounds.others, sounds.backgrounds, most_calls=4)
+        return *mix(rng, EXAMPLE_S, sounds.calls, sounds.others, sounds.backgrounds, most_calls=4), ()
     frames = round(EXAMPLE_S * RATE)
-    named = [(recording, span) for recording in sounds.labelled for _, span in recording.others]
+    negatives = [(recording, stretch) for recording in sounds.labelled for _, stretch in recording.others]
     at_s = None
-    if named and rng.random() < NAMED:
-        recording, span = named[int(rng.integers(len(named)))]
-        at_s = rng.uniform(span.start_s, span.end_s)
+    if negatives and rng.random() < NAMED:
+        recording, stretch = negatives[int(rng.integers(len(negatives)))]
+        at_s = rng.uniform(stretch.start_s, stretch.end_s)
     else:
         recording = sounds.labelled[int(rng.integers(len(sounds.labelled)))]
-    wave = np.pad(recording.wave, (0, max(0, frames - len(recording.wave))), mode="reflect")
-    last = len(wave) - frames
+    last = max(len(recording.wave) - frames, 0)
     first = int(rng.integers(last + 1)) if at_s is None else min(max(round(at_s * RATE) - frames // 2, 0), last)
+    wave = recording.wave[first : first + frames]
+    wave = np.pad(wave, (0, frames - len(wave)), mode="reflect")
     offset = first / RATE
-    return wave[first : first + frames], [
-        (a - offset, b - offset) for a, b in recording.spans if b > offset and a < offset + EXAMPLE_S
-    ]
+    marked = (recording.spans, [(stretch.start_s, stretch.end_s) for stretch in recording.unsure])
+    calls, unsure = ([(a - offset, b - offset) for a, b in spans if b > offset and a < offset + EXAMPLE_S] for spans in marked)
+    return wave, calls, unsure
 
 
 def _masked_levels(rng: np.random.Generator, levels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ into one, and each fold's boxes are scored by what the others taught (docs/adr/0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,9 +66,9 @@ class Boxes:
 
 
 def fit(
-    examples: Sequence[Example], detector: str, strengths: str, start: Cut, about: Mapping[str, Any] | None = None
+    examples: Iterable[Example], detector: str, strengths: str, start: Cut, about: Mapping[str, Any] | None = None
 ) -> BoxRules:
-    """The rules and scores that these examples teach, beginning from the rules `start`.
+    """The rules and scores that these examples teach, beginning from the rules `start`. They are gone through many times.
 
     Raises InputError for fewer than two parent recordings, or too few calls to learn from.
     """
@@ -109,7 +109,7 @@ def _pairs(events: Sequence[Stretch], calls: Sequence[Stretch]) -> dict[int, int
     return dict(best_pairs(events, calls, lambda one, other, _: 2.0 if same_edges(one, other) else 1.0))
 
 
-def _best_cut(examples: Sequence[Example], folds: Sequence[int], start: Cut) -> Cut:
+def _best_cut(examples: Iterable[Example], folds: Sequence[int], start: Cut) -> Cut:
     """One number after the other, each changed only where that saves edits.
 
     Candidates begin lower than boxes did, since the score sorts them out.
@@ -139,7 +139,7 @@ def _changes(start: Cut) -> Iterator[dict[str, float]]:
         yield from ({"on_strength": factor * start.on_strength} for factor in ON)
 
 
-def _edits(examples: Sequence[Example], folds: Sequence[int], cut: Cut) -> int:
+def _edits(examples: Iterable[Example], folds: Sequence[int], cut: Cut) -> int:
     boxes = _candidates(examples, folds, cut)
     chances = _across(boxes)
     return boxes.edits(chances, _best_least(boxes, chances))
@@ -151,7 +151,7 @@ def _best_least(boxes: Boxes, chances: Numbers) -> float:
     return next(least for least, edits in found.items() if edits <= min(found.values()) * (1 + GAIN))
 
 
-def _candidates(examples: Sequence[Example], folds: Sequence[int], cut: Cut) -> Boxes:
+def _candidates(examples: Iterable[Example], folds: Sequence[int], cut: Cut) -> Boxes:
     columns: list[Numbers] = []
     lies, right, origin, fold, missed = [], [], [], [], 0
     for number, example in enumerate(examples):
@@ -170,7 +170,7 @@ def _candidates(examples: Sequence[Example], folds: Sequence[int], cut: Cut) -> 
     return Boxes(np.array(columns), np.array(lies), np.array(right), np.array(origin), np.array(fold), missed)
 
 
-def _folds(examples: Sequence[Example]) -> list[int]:
+def _folds(examples: Iterable[Example]) -> list[int]:
     """The fold of each example: parents with many calls first, each into the fold that has the fewest."""
     calls: dict[str, int] = {}
     for example in examples:

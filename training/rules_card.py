@@ -1,4 +1,4 @@
-"""The card of learned rules: what they were learned from, what they save, and how far their probabilities can be trusted."""
+"""The card of what was learned: from what, what it saves, and how far its probabilities can be trusted."""
 
 from __future__ import annotations
 
@@ -9,19 +9,44 @@ from detectors.rules import BoxRules
 
 
 def card(rules: BoxRules, scores: Mapping[str, Any]) -> str:
-    """The card as Markdown; `scores` as `training.learned.learn` gives them."""
-    parts = [
+    """The card of rules as Markdown; `scores` as `training.learned.learn` gives them."""
+    head = (
         f"# Box rules and scores for {rules.detector}\n\n"
         f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions, beginning from "
-        f"`{scores['began_from']}`. Use them as `{rules.detector},rules=DIR/rules.json`. SHA-256 of the rules: `{rules.digest}`.",
-        _edits(scores),
+        f"`{scores['began_from']}`. Use them as `{rules.detector},rules=DIR/rules.json`. SHA-256 of the rules: `{rules.digest}`."
+    )
+    return "\n\n".join([head, _edits(scores, "with these rules"), *_probability(rules, scores)]) + "\n"
+
+
+def network_card(rules: BoxRules | None, scores: Mapping[str, Any]) -> str:
+    """The card of a network; `scores` as `training.fine_tuning.fine_tune` gives them, `rules` those that were learned for it."""
+    name, negatives = scores["detector"], scores["negatives"]
+    use = f"{name}:DIR/{name}.safetensors" + (",rules=DIR/rules.json" if rules else "")
+    parts = [
+        f"# Weights of {name}\n\n"
+        f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions, and "
+        f"{', '.join(f'{count} {label}' for label, count in negatives.items()) or 'no sound'} that people said are no calls, "
+        f"beginning from `{scores['began_from']}`. Use them as `{use}`. SHA-256 of the weights: `{scores['weights_sha256']}`.",
+        _edits(scores, "with these weights"),
+    ]
+    if rules:
+        parts += _probability(rules, scores)
+    else:
+        parts.append(
+            "## Is the confidence a probability?\n\nNo: boxes are cut and scored by the fixed rules of this detector, since the "
+            f"sessions dealt to `dev` could teach none ({scores['without_rules']})."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _probability(rules: BoxRules, scores: Mapping[str, Any]) -> list[str]:
+    return [
         "## Is the confidence a probability?\n\n"
         f"Boxes from {rules.least:g} on, of recordings that the score had not learned from (each fold of recordings scored by "
         "what the others taught):\n\n" + reliability(scores["calibration_across_folds"]) + "\n\n![Reliability](reliability.png)",
         "## Thresholds\n\nFor `threshold=precision:0.9` and the like: boxes from this probability on.\n\n"
         + _table(("asked", "least probability", "reached", "95 % interval"), map(_threshold, scores["thresholds"])),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def reliability(found: Mapping[str, Any]) -> str:
@@ -41,7 +66,7 @@ def reliability(found: Mapping[str, Any]) -> str:
     return _table(("confidence", "boxes", "mean confidence", "share on calls"), rows) + f"\n\n{error}"
 
 
-def _edits(scores: Mapping[str, Any]) -> str:
+def _edits(scores: Mapping[str, Any], after: str) -> str:
     if not scores["before"]:
         return "## Edits a minute\n\nNo session was left for a test: all reviewed ones belong to what is learned from."
     rows = [
@@ -51,7 +76,7 @@ def _edits(scores: Mapping[str, Any]) -> str:
             + (f" ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})" if row["interval"] else ""),
             *(row[count] for count in ("kept", "moved", "deleted", "added")),
         )
-        for name, row in ((f"before ({scores['began_from']})", scores["before"]), ("with these rules", scores["after"]))
+        for name, row in ((f"before ({scores['began_from']})", scores["before"]), (after, scores["after"]))
     ]
     before = scores["before"]
     return (

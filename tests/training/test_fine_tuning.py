@@ -108,7 +108,7 @@ def test_examples_are_the_windows_that_detection_takes(published: Path) -> None:
     recipe = recipe_from(f"orcahello-v1:{published}")
     inputs, targets = recipe.example(np.random.default_rng(0), Sounds(labelled=(recording,)))
     assert targets.tolist() == [0, 1, 1, 0]  # windows from 0, 2, 4 and 6 s
-    detected = spectrograms(cut_windows(prepare(recording.wave[:, None], RATE)))
+    detected = spectrograms(cut_windows(prepare(recording.wave[:][:, None], RATE)))
     assert inputs.shape == detected.shape
     quieter = (detected - inputs)[..., :235]
     assert 0 <= float(quieter.mean()) <= 12 and float(quieter.std()) < 0.1

@@ -76,9 +76,12 @@ def test_what_people_said_is_read_as_calls_doubts_and_mistakes() -> None:
         box(5, 6, outcome=Outcome.MOVED, detection=replace(prediction, event=SoundEvent(5.5, 6.5))),
         box(9, 10),
         box(12, 13, certainty=Certainty.UNCERTAIN),
-        box(15, 16, label="Humpback whale"),
+        box(15, 16, label="Humpback"),
+        box(18, 19, label="Humpback", certainty=Certainty.UNCERTAIN),
+        box(21, 22, label="a kraken"),
     )
-    whole = Review("ann", CALLS, said, (prediction,))
+    beside = [replace(prediction, event=SoundEvent(start, start + 1)) for start in (1.5, 12.5, 18.5)]
+    whole = Review("ann", CALLS, said, (prediction, *beside))
     report = Report()
     [one, none] = reviewed(
         [
@@ -91,7 +94,9 @@ def test_what_people_said_is_read_as_calls_doubts_and_mistakes() -> None:
         report,
     )
     assert [event.start_s for event in one.calls] == [1, 5, 9]
-    assert [event.start_s for event in one.unsure] == [12]
+    assert [event.start_s for event in one.unsure] == [12, 18, 21]
+    assert [(label, event.start_s) for label, event in one.others] == [("Humpback", 15)]
+    assert one.deleted == (SoundEvent(30, 31),)  # the other boxes that were deleted lie on a call, or on a doubt
     assert (none.name, none.calls) == ("b", ())
     assert report.counts["unsure"] == report.counts["skipped"] == report.counts["unreviewed"] == 1
 
@@ -114,6 +119,24 @@ def test_twenty_sessions_are_needed_and_what_was_test_stays_test(tmp_path: Path)
     (tmp_path / "one" / "splits.json").write_text('{"a": "exam"}')
     with pytest.raises(InputError, match=r"one/splits\.json: expected the split"):
         remembered(tmp_path / "two")
+
+
+def test_what_is_close_to_an_earlier_test_is_never_learned_from_also_when_that_session_is_gone() -> None:
+    sessions = reviewed(spread(30, review("ann", CALLS, [(1, 2)])), Report())
+    tape = reviewed([session(f"OS_9_27_2017_08_25_00__000{number}", review("ann", NO_CALLS)) for number in (0, 1)], Report())
+    earlier = {"OS_9_27_2017_08_25_00__0007": "test", sessions[0].name: "train"}
+    fresh = lessons([*sessions, *tape], earlier)
+    assert set(tape) <= set(fresh.tested) and sessions[0] in fresh.learned
+    # Two runs dealt them apart, not knowing of each other.
+    torn = lessons([*sessions, *tape], {**earlier, tape[0].name: "train"})
+    assert not set(tape) & set(torn.learned) and tape[0] not in torn.tested
+
+
+def test_recordings_that_are_named_are_the_test_and_all_others_are_learned_from() -> None:
+    sessions = reviewed(spread(30, review("ann", CALLS, [(1, 2)])), Report())
+    dealt = lessons(sessions[:5], {}, fewest=0, hold_out=[sessions[3].name])
+    assert [item.name for item in dealt.tested] == [sessions[3].name]
+    assert len(dealt.learned) == 4 and set(dealt.splits.values()) == {"train", "test"}
 
 
 def test_calibration_by_hand() -> None:

@@ -244,8 +244,9 @@ def test_named_sounds_are_negatives_of_their_kind(tmp_path: Path) -> None:
     assert given.split({"a"})[0].negatives() == {"Humpback": 1}
 
     quiet = Recorded(np.zeros(3600 * RATE, np.float32), Labelled("b", "all", "h", (), 3600.0, (("Water", Span(3000, 1)),)))
-    marked = replace(quiet, wave=quiet.wave.copy())
-    marked.wave[3000 * RATE : 3001 * RATE] = 1
+    wave = quiet.wave[:].copy()
+    wave[3000 * RATE : 3001 * RATE] = 1
+    marked = replace(quiet, wave=wave)
     met = [_sound(np.random.default_rng(seed), Sounds(labelled=(marked,)))[0].any() for seed in range(200)]
     assert 25 < sum(met) < 80  # about a quarter of the windows; by chance it would be one of 360
 
