@@ -81,7 +81,7 @@ def known_detector(spec: str) -> str:
 
 def require_torch(what: str) -> None:
     """Raises InputError, saying how to install it, if the extra [detectors] that `what` needs is not there."""
-    if not all(map(find_spec, ("torch", "torchaudio", "safetensors", "huggingface_hub"))):
+    if not all(map(find_spec, ("torch", "torchaudio", "safetensors"))):
         raise InputError(f"{what} needs torch: pip install 'orcasound-podcast[detectors]'")
 
 
