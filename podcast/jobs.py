@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
@@ -59,11 +59,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The job that was begun, what is being done for it, in words, and since when, in seconds since 1970."""
+    """The job that was begun, what is being done for it, in words, and since when, in seconds since 1970.
+
+    `kept` is what its trainer wants to find again if it dies.
+    """
 
     job: Job
     doing: str
     since: float
+    kept: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +114,32 @@ class Queue:
         if found is EmptyData:
             return None
         job, entry = self._read(found)
-        return Running(job, str(entry["doing"]), float(entry["since"]))
+        return Running(job, str(entry["doing"]), float(entry["since"]), dict(entry["kept"]))
 
     def outcomes(self) -> list[Outcome]:
         """How trainings ended, the last one of each job, the newest first."""
         found = [Outcome(job, str(entry["said"]), float(entry["at"])) for job, entry in self._entries(OUTCOME)]
         return sorted(found, key=lambda outcome: -outcome.at)
 
-    def take(self) -> Job | None:
+    def take(self) -> Running | None:
         """Begin what a trainer left behind, else the job that waits longest; None if there is nothing to do.
 
         For the trainer that is `alone`.
         """
         begun = self.running()
         job = begun.job if begun else next(iter(self.waiting()), None)
-        if job:
-            self.note(job, "begun")
-            with self._clear_errors():  # only now, or a death in between would lose it; whoever asks from here on asks anew
-                self._store.delete_data(WAITING + job.key)
-        return job
+        if job is None:
+            return None
+        self.note(job, "begun")
+        with self._clear_errors():  # only now, or a death in between would lose it; whoever asks from here on asks anew
+            self._store.delete_data(WAITING + job.key)
+        return self.running()
 
-    def note(self, job: Job, doing: str) -> None:
-        """Tell what is being done for the job that was taken."""
+    def note(self, job: Job, doing: str, kept: Mapping[str, Any] | None = None) -> None:
+        """Tell what is being done for the job that was taken; what was `kept` stays, unless there is something new."""
         begun = self.running()
-        self._put(RUNNING, {"job": asdict(job), "doing": doing, "since": begun.since if begun else time.time()})
+        entry = {"job": asdict(job), "doing": doing, "since": begun.since if begun else time.time()}
+        self._put(RUNNING, {**entry, "kept": dict(kept if kept is not None else begun.kept if begun else {})})
 
     def end(self, job: Job, said: str) -> None:
         """The job that was taken has this outcome."""
