@@ -119,12 +119,12 @@ class _Breaks(io.BytesIO):
         return super().read(size)
 
 
-def test_a_storage_that_fails_in_the_middle_does_not_shorten_the_audio(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")  # such as libsndfile's own calls would swallow
+def test_a_storage_that_fails_in_the_middle_does_not_shorten_the_audio() -> None:
     file = _Breaks()
     soundfile.write(file, np.zeros(100_000, np.int16), 8000, format="WAV")
     with pytest.raises(StorageError, match="the connection broke"):
         audio.decode(file, "x")
-    assert capfd.readouterr().err == ""  # nothing goes wrong within libsndfile's own calls
 
 
 @pytest.mark.parametrize("kind", ["AIFF", "WAV", "FLAC"])

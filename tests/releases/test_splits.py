@@ -213,6 +213,7 @@ def test_no_deal_is_much_better(recordings: list[tuple[str, int, int]]) -> None:
     ("minutes", "previous", "shares", "words"),
     [
         ([0, 20, 40], {}, (0.7, 0.15, 0.15), ""),
+        ([0, 20, 40], {}, (1.0, 0.0, 0.0), ""),
         ([0, 20], {}, (0.7, 0.15, 0.15), "is empty: the sessions with calls or no calls form 2 groups"),
         ([0, 5, 9], {}, (0.7, 0.15, 0.15), "dev and test are empty: the sessions with calls or no calls form 1 group"),
         ([0, 20, 40], {}, (0.8, 0.0, 0.2), ""),
