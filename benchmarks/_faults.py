@@ -34,7 +34,6 @@ SAME = {
     "podcast/splits.py": {
         "'callsX' in place of 'calls'": "a key that this module alone uses",
         "'sessionsX' in place of 'sessions'": "a key that this module alone uses",
-        "not Add in found[CALLS, node] += unit.calls": "calls count as parts of all calls: a minus in both is none",
         "not Gt in end_ms > last[own][0]": "of two recordings with one end, either tells how far they reach",
         "not Gt in end_ms > last[unit.node][0]": "of two recordings with one end, either tells how far they reach",
     },

@@ -20,7 +20,7 @@ from podcast.nodes import find_node
 from podcast.report import Report
 from podcast.spool import Spool
 from podcast.times import format_utc
-from podcast.vocabulary import Kind, Signal, Source, signal, sources
+from podcast.vocabulary import SIGNALS, Kind, Source, sources
 
 SILENCE_S = 900.0
 """A bout ends where its source is not detected for this long."""
@@ -206,7 +206,7 @@ def _as_csv(found: Spool, folder: str) -> Iterator[bytes]:
 
 def _annotation(identity: str, number: int, source: Source, item: Annotation) -> dict[str, Any]:
     """A box: its offsets are seconds from the detection's timestamp."""
-    said = TAGS.get(signal(item.call_type), item.call_type) if source.is_orca else None
+    said = SIGNALS.get(item.call_type, item.call_type) if source.is_orca else None
     return {
         "id": f"{identity}/{number}",
         "start_offset_s": item.event.start_s,
@@ -216,10 +216,6 @@ def _annotation(identity: str, number: int, source: Source, item: Annotation) ->
         "tags": [tag_of(source), *([said] if said else [])],
         "description": item.note,
     }
-
-
-TAGS = {Signal.WHISTLE: "whistle", Signal.CLICK: "clicks", Signal.BUZZ: "buzz"}
-"""Orcasite's tags of signals that have no number in a catalogue."""
 
 
 def _union(lists: Iterable[list[str]]) -> list[str]:

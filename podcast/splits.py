@@ -242,8 +242,8 @@ def _amounts(units: Iterable[Unit]) -> Counter[Feature]:
     found: Counter[Feature] = Counter()
     for unit in units:
         for node in (ALL, unit.node) if unit.usable else ():
-            found[SESSIONS, node] += 1
-            found[CALLS, node] += unit.calls
+            found.update([(SESSIONS, node)])
+            found.update({(CALLS, node): unit.calls})
     return found
 
 

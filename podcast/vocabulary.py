@@ -39,17 +39,8 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Signal(StrEnum):
-    """What sound of an orca: a call has a catalogue type or none, the others are no calls of the catalogue."""
-
-    CALL = "call"
-    WHISTLE = "whistle"
-    CLICK = "click"
-    BUZZ = "buzz"
-
-
-SIGNALS = {"Whistle": Signal.WHISTLE, "Clicks": Signal.CLICK, "Buzz": Signal.BUZZ}
-"""The signals that stand among the call types of the page."""
+SIGNALS = {"Whistle": "whistle", "Clicks": "clicks", "Buzz": "buzz"}
+"""What stands among the page's call types and is no call of a catalogue, by orcasite's tag."""
 
 SRKW_CALL = re.compile(r"S\d+")
 """Call types of the Southern Residents, after Ford's catalogue."""
@@ -128,12 +119,7 @@ def of_name(text: str) -> Source | None:
     return found or (of_dclde(plain) if plain in DCLDE_CLASSES else None)
 
 
-def signal(call_type: str) -> Signal:
-    """What sound of an orca a box's call type names; a call where none is given."""
-    return SIGNALS.get(call_type, Signal.CALL)
-
-
-def dclde_ecotype(label: str, call_type: str = "") -> str:
+def dclde_ecotype(label: str, call_type: str) -> str:
     """The ecotype of a box in DCLDE's words: that of its source, else that of a call type which only one ecotype makes."""
     found = source(label)
     if found is None or not found.is_orca:

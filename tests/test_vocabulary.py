@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from podcast import vocabulary
 from podcast.errors import InputError
-from podcast.vocabulary import COLUMNS, Kind, Signal
+from podcast.vocabulary import COLUMNS, Kind
 
 HEAD = ",".join(COLUMNS)
 CALL = "orca,Call,biophony,yes,,137102,180469,KW,NA,,KW,#0b7285"
@@ -67,10 +67,7 @@ def test_the_vocabularies_of_others() -> None:
     assert vocabulary.of_dclde("XX") is None
 
 
-def test_signals_and_ecotypes() -> None:
-    assert [vocabulary.signal(name) for name in ("", "S16", "Whistle", "Buzz", "Clicks")] == [
-        *(Signal.CALL, Signal.CALL, Signal.WHISTLE, Signal.BUZZ, Signal.CLICK)
-    ]
+def test_ecotypes() -> None:
     boxes = [
         ("Call", ""),
         ("Call", "S16"),

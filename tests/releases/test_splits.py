@@ -299,6 +299,10 @@ def test_why_empty_in_whole_sentences() -> None:
     )
     assert "form 1 group, each" in why_empty(two[:1], {"m0": "train"}, GAP_S)
     assert why_empty([], {}, GAP_S) == ""
+    three = [*two, unit("m40", 40)]
+    assert why_empty(three, {"m0": "train", "m20": "train", "m40": "test"}, GAP_S) == (
+        "dev is empty: what an earlier release has put into a split stays there, and no other recording was left"
+    )
 
 
 def test_which_of_equals_goes_where_follows_from_names_and_not_from_times() -> None:
