@@ -31,8 +31,6 @@ COLUMNS = (
     *("algorithm_version", "coincident_with", "detections", "signals"),
 )
 CERTAIN = 1.0
-SEPARATOR = "\x1f"
-"""Between folder, node and source: no folder and no key holds it."""
 Bout = dict[str, Any]
 
 
@@ -49,13 +47,12 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
             told = list(detections(session, review))
             folders.add(folder)
             for source, detection in told:
-                place = SEPARATOR.join((folder, session.recording.source_guid, source.key))
-                detected.add(place, f"{detection['first']}/{session.id}", detection)
+                place = (folder, session.recording.source_guid, source.key)
+                detected.add(json.dumps(place), f"{detection['first']}/{session.id}", detection)
 
         def files() -> None:
             for place, members in detected.groups():
-                folder, _, rest = place.partition(SEPARATOR)
-                node, _, key = rest.rpartition(SEPARATOR)
+                folder, node, key = json.loads(place)
                 for bout in joined(members, node, next(item for item in sources() if item.key == key)):
                     found.add(folder, f"{node}/{bout['start']}/{key}", bout)
             for folder in sorted(folders):
@@ -169,14 +166,19 @@ def coincident(bouts: Iterable[Bout]) -> Iterator[Bout]:
     """
     held: list[Bout] = []
     for bout in bouts:
-        while held and (held[0]["node"] != bout["node"] or held[0]["end"] <= bout["start"]):
+        while held and not _reaches(held[0], bout):
             yield held.pop(0)
         for other in held:
-            if bout["start"] < other["end"]:
+            if _reaches(other, bout):
                 other["coincident_with"].append(bout["id"])
                 bout["coincident_with"].append(other["id"])
         held.append(bout)
     yield from held
+
+
+def _reaches(bout: Bout, later: Bout) -> bool:
+    """Whether a bout lasts into another one at its node that does not begin before it."""
+    return bool(bout["node"] == later["node"] and later["start"] < bout["end"])
 
 
 def _as_json(found: Spool, folder: str) -> Iterator[bytes]:

@@ -104,6 +104,9 @@ def test_the_bootstrap_draws_every_recording_and_passes_over_what_is_undefined()
     assert len(drawn) == 40 and {len(draw) for draw in drawn} == {2}
     assert {number for draw in drawn for number in draw} == {0, 1}
     assert bootstrap_interval(lambda _: None, 2) is None
+    drawn.clear()
+    bootstrap_interval(first, 2)
+    assert len(drawn) == 1000  # unless another number is asked for
 
 
 def test_shares_of_events_and_boxes() -> None:
