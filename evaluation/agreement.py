@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from podcast.model import Review, Session
 from podcast.overlap import match
-from podcast.reviews import COMPLETED, by_annotator, calls_of
+from podcast.reviews import COMPLETED, calls_of, independent
 
 OVERLAPS = (0.3, 0.5, 0.7)
 DRAWS = 1000
@@ -69,7 +69,7 @@ class Agreement:
 
     def add(self, session: Session) -> None:
         """Take one session; one with less than two sure reviews tells nothing."""
-        reviews = [item for item in by_annotator(session) if item.state in COMPLETED]
+        reviews = [item for item in independent(session) if item.state in COMPLETED]
         if len(reviews) < 2:
             return
         seconds = np.array([seconds_with_calls(review, session.recording.duration_s) for review in reviews])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from podcast.model import ModelRun, Review, Session
 from podcast.overlap import touches
-from podcast.reviews import COMPLETED, by_annotator, calls_of
+from podcast.reviews import COMPLETED, calls_of, independent
 from podcast.vocabulary import is_call
 
 
@@ -178,7 +178,7 @@ class BlindAudit:
         self._sessions[session.blind] += 1
         if not session.recording.duration_s:
             return
-        reviews = [review for review in by_annotator(session) if review.state in COMPLETED]
+        reviews = [review for review in independent(session) if review.state in COMPLETED]
         if session.blind and reviews and not session.model_runs:
             self._without_model += 1
         for run in session.model_runs:

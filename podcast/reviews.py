@@ -90,8 +90,9 @@ def settled(review: Review) -> Review:
 
 
 def latest(reviews: Sequence[Review]) -> Review | None:
-    """The last review that says something; where none does, the last skip, else the last of all."""
+    """The ground truth, where one is marked; else the last review that says something; else the last skip, or the last of all."""
     for candidates in (
+        [review for review in reviews if review.ground_truth and review.state not in SILENT],
         [review for review in reviews if review.state not in SILENT],
         [review for review in reviews if review.state is ReviewState.SKIPPED],
         reviews,
@@ -146,6 +147,13 @@ def by_annotator(session: Session) -> tuple[Review, ...]:
     """Of each annotator the last review that says something, sorted by annotator."""
     last = {review.annotator: settled(review) for review in session.reviews if review.state not in SILENT}
     return tuple(last[name] for name in sorted(last))
+
+
+def independent(session: Session) -> tuple[Review, ...]:
+    """The same, of those who did not see what others said: a ground truth beside two others was decided by comparing them."""
+    reviews = by_annotator(session)
+    others = tuple(review for review in reviews if not review.ground_truth)
+    return others if len(others) >= 2 else reviews
 
 
 def counted(session: Session) -> tuple[Review, ...]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from podcast.errors import InputError
 from podcast.model import Annotation, Certainty, Review, ReviewState, Session
 from podcast.report import Report
-from podcast.reviews import by_annotator, chosen, consensus, latest, named, review_state
+from podcast.reviews import by_annotator, chosen, consensus, independent, latest, named, review_state
 from podcast.session_spool import SessionSpool
 from releases.records import records
 from tests.releases.sessions import box, review, session
@@ -283,3 +283,24 @@ def test_reviews_of_the_same_instant_come_in_a_stable_order() -> None:
             (record,) = records(spool, 0.5, Report())
             found.append([(item.annotator, item.state) for item in record.session.reviews])
     assert found[0] == found[1] == [("bob", NO_CALLS), ("ann", CALLS), ("bob", CALLS), ("ann", NO_CALLS)]
+
+
+def test_a_ground_truth_wins_whoever_answered_later() -> None:
+    truth = review("ann", CALLS, [(1, 2)], ground_truth=True)
+    decided = session("s", truth, review("bob", NO_CALLS), review("cy", UNSURE))
+    assert review_state(decided) is CALLS
+    assert [item for _, item in chosen(decided, "latest")] == [item for _, item in chosen(decided, "ground-truth")] == [truth]
+    assert consensus(decided).reviewers == ("ann",)
+    assert [item.annotator for _, item in chosen(decided, "bob")] == ["bob"]
+    assert {name for name, _ in chosen(decided, "all")} == {"ann", "bob", "cy"}
+    # A skip decides nothing.
+    assert review_state(session("s", review("bob", NO_CALLS), review("ann", SKIPPED, ground_truth=True))) is NO_CALLS
+
+
+def test_who_decided_between_two_did_not_answer_alone() -> None:
+    two = (review("ann", CALLS, [(1, 2)]), review("bob", NO_CALLS))
+    decision = review("cy", CALLS, [(1, 2)], ground_truth=True)
+    assert [item.annotator for item in independent(session("s", *two, decision))] == ["ann", "bob"]
+    marked = replace(two[0], ground_truth=True)
+    assert [item.annotator for item in independent(session("s", marked, two[1]))] == ["ann", "bob"]
+    assert [item.annotator for item in independent(session("s", decision))] == ["cy"]

@@ -30,8 +30,8 @@ DIGESTS: dict[str, dict[str, str]] = json.loads((BEFORE / "digests.json").read_b
 CONFIG = LabelConfig.load(BEFORE / "label_config.xml")
 RUN = ModelRun("energy", "1-3653e7e9")
 CHANGES = {".png", ".parquet"}
-NEW = {"README.md", "SHA256SUMS", "sounds.csv", "croissant.json", "CITATION.cff"}
-COLUMNS_BEFORE = 8
+NEW = {"README.md", "SHA256SUMS", "sounds.csv", "blind.csv", "croissant.json", "CITATION.cff"}
+COLUMNS_BEFORE = {"reviews.csv": 8, "sessions.csv": 17}
 
 
 def found(start_s: float, confidence: float) -> Detection:
@@ -80,17 +80,16 @@ def from_label_studio() -> list[Session]:
     return [item for item in to_sessions(read_export(str(export_file)), CONFIG) if isinstance(item, Session)]
 
 
-def before(content: bytes) -> bytes:
-    """reviews.csv without the columns that it got later, at its end."""
+def before(content: bytes, columns: int) -> bytes:
+    """A table without the columns that it got later, at its end."""
     text = io.StringIO()
     rows = csv.reader(io.StringIO(content.decode(), newline=""))
-    csv.writer(text, lineterminator="\n").writerows(row[:COLUMNS_BEFORE] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(row[:columns] for row in rows)
     return text.getvalue().encode()
 
 
 def digests(files: dict[str, bytes]) -> dict[str, str]:
-    if "reviews.csv" in files:
-        files = files | {"reviews.csv": before(files["reviews.csv"])}
+    files = files | {name: before(files[name], columns) for name, columns in COLUMNS_BEFORE.items() if name in files}
     kept = {name: content for name, content in files.items() if Path(name).suffix not in CHANGES and name not in NEW}
     return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(kept.items())}
 
