@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +31,7 @@ from podcast.times import parse_moment
 
 if TYPE_CHECKING:
     from pipeline.engine import Engine
+    from planning.plan import Choice
     from podcast.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -130,15 +133,18 @@ def archive_sessions(
     settings: Settings,
     notes: Report,
     advance: Callable[[float], None],
+    engine: Engine | None = None,
 ) -> Iterator[Session | Refusal]:
-    """The sessions of all windows, in order of time. Holes and damage are noted in `notes`."""
+    """The sessions of all windows, in order of time. Holes and damage are noted in `notes`.
+
+    `engine` is one that the options cannot name: it works in this process, so that one detector serves all calls.
+    """
     from pipeline.job import Job, run
 
     windows, refusals = windows_of(node_of(source), options)
     detector = options.detector or spec_in_service(settings)
-    load = None if detector == NO_DETECTOR else partial(load_detector, known_detector(detector))
-    archive = Archive(options.archive.rstrip("/"), options.archive_endpoint, options.archive_region, options.audio_offset)
-    chosen = _engine(options)
+    load = None if detector == NO_DETECTOR else partial(_loaded if engine else load_detector, known_detector(detector))
+    archive, chosen = archive_of(options), engine or engine_of(options)
     for window in windows:
         job = Job(
             archive,
@@ -155,6 +161,19 @@ def archive_sessions(
         for found in run(job, chosen, notes, advance):
             yield window.noted(found) if isinstance(found, Session) else found
     yield from refusals
+
+
+def one_session(
+    options: ArchiveOptions, audio: str | None, threshold: float | None, settings: Settings, notes: Report, choice: Choice
+) -> Iterator[Session | Refusal]:
+    """The session of a plan's row that lies in the archive, cut where the plan says."""
+    from pipeline.engine import ThisProcess
+
+    if choice.start is None or not choice.duration_s > 0:
+        raise InputError(f"session {choice.name}: the plan does not say when it begins and how long it is")
+    end = choice.start + timedelta(seconds=choice.duration_s)
+    span = replace(options, start=choice.start.isoformat(), end=end.isoformat(), session_length=math.ceil(choice.duration_s))
+    yield from archive_sessions(choice.source, span, audio, threshold, settings, notes, lambda _: None, ThisProcess())
 
 
 def windows_of(node: str, options: ArchiveOptions) -> tuple[list[Window], list[Refusal]]:
@@ -176,7 +195,16 @@ def windows_of(node: str, options: ArchiveOptions) -> tuple[list[Window], list[R
     return [Window(node, parse_moment(options.start), parse_moment(options.end))], []
 
 
-def _engine(options: ArchiveOptions) -> Engine:
+_loaded = lru_cache(maxsize=1)(load_detector)
+
+
+def archive_of(options: ArchiveOptions) -> Archive:
+    """The archive that the options name."""
+    return Archive(options.archive.rstrip("/"), options.archive_endpoint, options.archive_region, options.audio_offset)
+
+
+def engine_of(options: ArchiveOptions) -> Engine:
+    """This machine's cores, or the Ray cluster that the options name."""
     if options.engine_name == "local":
         from pipeline.engine import LocalEngine
 

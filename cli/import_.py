@@ -14,6 +14,7 @@ from cli.archive import (
     check_unused,
     is_archive,
     node_of,
+    one_session,
     split_options,
     windows_of,
 )
@@ -60,7 +61,8 @@ def import_command(
     """Bring SOURCE into Label Studio as a round. Doing it again changes nothing that has not changed.
 
     SOURCE is a session JSON, a folder of them, a prediction TSV or a folder of WAVs, as a path or URI; or hls://NODE, a
-    hydrophone of Orcasound's archive, with --start and --end: then the WAVs are written to the folder --audio.
+    hydrophone of Orcasound's archive, with --start and --end: then the WAVs are written to the folder --audio; or a plan.csv
+    that `podcast plan` wrote.
     """
     from evaluation.blind import Design
     from labelstudio.blind import count_blind
@@ -74,7 +76,8 @@ def import_command(
         windows_of(node_of(source), archive)
     else:
         check_unused(archive)
-        sessions = read_source(source, audio_required=True, **plain)
+        cut = partial(one_session, archive, plain["audio"], plain["threshold"], settings, notes)
+        sessions = read_source(source, audio_required=True, **plain, cut=cut)
     server, round_ = connect(settings), find_round(round_name, rounds_file)
     into = partial(
         bring_in,

@@ -19,6 +19,7 @@ COMMANDS = {
     "export": ("cli.export:export_command", "Write the completed sessions of a round"),
     "import": ("cli.import_:import_command", "Bring SOURCE into Label Studio as a round"),
     "models": ("cli.models:models_command", "Show the models of the registry, and which is in service"),
+    "plan": ("cli.plan:plan_command", "Choose the next round from POOLS that nobody has heard"),
     "release": ("cli.release:release_command", "Make a dataset release of one or more rounds"),
     "rounds": ("cli.rounds:rounds_command", "Show every round and how far it is"),
     "serve": ("cli.serve:serve_command", "Serve the three addresses of the Pod.Cast API of 2019"),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cli.options import SHARE
+from cli.planned import is_plan, planned_sessions
 from importers import IMPORTERS, release
 from importers.base import ReadOptions
 from podcast import storage
 from podcast.dataset_table import DatasetTable
 from podcast.errors import InputError, NotFoundError, Refusal
 from podcast.model import Session
+
+if TYPE_CHECKING:
+    from planning.plan import Choice
 
 COPY, ORIGINAL = "copy", "original"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -53,9 +58,17 @@ def read_source(
     model_version: str | None,
     threshold: float | None,
     source_guid: str,
+    cut: Callable[[Choice], Iterable[Session | Refusal]] | None = None,
 ) -> Iterator[Session | Refusal]:
-    """The sessions of a source, in the format that was named or that its names tell."""
+    """The sessions of a source, in the format that was named or that its names tell; of a plan, those of its sources.
+
+    `cut` gives the session of a plan's row that lies in the archive.
+    """
     options = ReadOptions(audio, audio_required, model_version, threshold, source_guid)
+    if is_plan(source) and source_format is None:
+        return planned_sessions(
+            source, lambda pool, names: IMPORTERS[_told_format(pool)](pool, replace(options, only=names)), cut
+        )
     return IMPORTERS[source_format or _told_format(source)](source, options)
 
 

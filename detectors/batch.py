@@ -66,7 +66,7 @@ class Journal:
         ).fetchone()
         if row and row[3] and row[0] != uri:
             raise InputError(f"has the same file name as {row[0]}; give each recording a name of its own")
-        if row is None or row[:3] != (uri, _state(uri), self._version):
+        if row is None or row[:3] != (uri, file_state(uri), self._version):
             return False
         self._database.execute("UPDATE done SET run = 1 WHERE name = ?", (storage.file_name(uri),))
         return True
@@ -75,7 +75,7 @@ class Journal:
         """Keep one result; it is on the disk when this returns. Raises InputError for a name in use."""
         if self.holds(result.uri):
             return
-        row = (result.wav_filename, result.uri, _state(result.uri), self._version, json.dumps(result.boxes))
+        row = (result.wav_filename, result.uri, file_state(result.uri), self._version, json.dumps(result.boxes))
         self._database.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?, 1)", row)
         self._database.commit()
 
@@ -150,7 +150,8 @@ def _detect(detector: Detector, uri: str) -> Result:
     return Result(uri, tuple((d.event.start_s, d.event.duration_s, d.confidence) for d in detections))
 
 
-def _state(uri: str) -> str:
+def file_state(uri: str) -> str:
+    """What changes when a file of this machine is written anew; empty for other files."""
     path = storage.local_path(uri)
     if path is None:
         return ""

@@ -18,7 +18,7 @@ class ReadOptions:
     `audio` is the folder (any storage URI) that holds `<session id>.wav`. With `audio_required` a session whose audio cannot
     be read is refused; without it length and hash stay unknown. `model_version` names the model where the source does not.
     `threshold` drops detections of a lower confidence; None leaves the choice to the format. `source_guid` is the node where
-    neither source nor name tells it.
+    neither source nor name tells it. `only` names the sessions that are wanted, where not all are.
     """
 
     audio: str | None = None
@@ -26,6 +26,11 @@ class ReadOptions:
     model_version: str | None = None
     threshold: float | None = None
     source_guid: str = ""
+    only: frozenset[str] | None = None
+
+    def wants(self, session_id: str) -> bool:
+        """Whether a session is wanted: asked before its audio is opened."""
+        return self.only is None or session_id in self.only
 
 
 def own_name(source: str) -> str:

@@ -36,6 +36,8 @@ def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
         if not table.are_predictions:
             raise InputError(f"{source}, line 1: there is no column confidence; import a table of labels with --from dataset")
         for row in table:
+            if not options.wants(storage.stem(row.wav_filename)):
+                continue
             try:
                 database.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?)", _checked(row, options))
             except InputError as error:

@@ -15,9 +15,11 @@ def read(source: str, options: ReadOptions) -> Iterator[Session | Refusal]:
     """All WAVs below `source`, in order of their names; a damaged one is refused."""
     folders: dict[str, AudioFolder] = {}
     for uri in storage.list_files(source, ".wav"):
+        session_id = storage.file_name(uri)[: -len(".wav")]
+        if not options.wants(session_id):
+            continue
         beside, _, _ = uri.rpartition("/")
         folder = folders.setdefault(beside, AudioFolder(beside, beside, required=True))
-        session_id = storage.file_name(uri)[: -len(".wav")]
         try:
             recording, name = folder.recording(session_id, storage.file_name(uri), options.source_guid)
             yield Session(session_id, recording, name.parent)

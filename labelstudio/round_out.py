@@ -9,9 +9,11 @@ from typing import Any
 from labelstudio.client import Server
 from labelstudio.json_export import read_export
 from labelstudio.labels import LabelConfig
+from labelstudio.results import is_number
 from labelstudio.sessions import from_task, task_name
 from podcast.errors import InputError, Notice, Refusal
-from podcast.model import Session
+from podcast.model import Recording, Session
+from podcast.times import parse_utc
 
 Json = dict[str, Any]
 Sessions = Iterator[Session | Refusal]
@@ -66,6 +68,20 @@ class Round:
     def _to_sessions(self, tasks: Iterable[Json]) -> Sessions:
         config = LabelConfig.parse(self.project["label_config"], f"the labeling configuration of project {self.project['id']}")
         return to_sessions(tasks, config, self.server.users())
+
+
+def held(server: Server) -> Iterator[tuple[str, Recording]]:
+    """The sessions of every round, whoever has submitted them: their ids and recordings, as far as the tasks tell."""
+    for project in server.rounds():
+        for _, data in server.tasks(project["id"]):
+            if not isinstance(name := data.get("session_id"), str):
+                continue  # another kind of project
+            duration_s, texts = (
+                data.get("duration_s"),
+                {field: str(data.get(field) or "") for field in ("uri", "source_guid", "sha256")},
+            )
+            start = parse_utc(str(data.get("start") or ""))
+            yield name, Recording(start=start, duration_s=duration_s if is_number(duration_s) else None, **texts)
 
 
 def file_sessions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from labelstudio import sightings
+from labelstudio import planned, sightings
 from labelstudio.heard import read_heard
 from labelstudio.labels import LabelConfig
 from labelstudio.results import Item, Kind, Prediction, Say, is_number, label_of, read_prediction, read_result
@@ -54,6 +54,7 @@ def from_task(
             reviews=tuple(review for _, review in sorted(reviews, key=lambda item: item[0])),
             sightings=sightings.from_data(data, say),
             blind=data.get(BLIND) is True,
+            planned=planned.from_data(data, say),
         )
     except InputError as error:
         raise InputError(f"{name}: {error}") from error

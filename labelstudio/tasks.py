@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from labelstudio import sightings
+from labelstudio import planned, sightings
 from labelstudio.checks import validate_task
 from labelstudio.heard import to_record
 from labelstudio.labels import RECORDING, LabelConfig
@@ -73,6 +73,8 @@ def to_task(session: Session, audio: str, config: LabelConfig, key: bytes = b"",
     }
     if session.sightings:
         task["data"][sightings.FIELD] = [sightings.to_json(item) for item in session.sightings]
+    if session.planned:
+        task["data"][planned.FIELD] = planned.to_json(session.planned)
     if signed := signature(task["data"], "audio", key):
         task["data"][FIELD] = signed
     if session.reviews:

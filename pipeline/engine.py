@@ -67,6 +67,17 @@ class LocalEngine:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+class ThisProcess:
+    """One item after the other, without a process for it: for a few sessions, where starting processes would take longer."""
+
+    keeps_segments = False
+
+    def map(self, stage: Callable[[Any], Any], items: Iterable[Any], *, model: bool = False) -> Iterator[Any]:  # noqa: ARG002
+        """See `Engine`."""
+        for item in items:
+            yield item.result if isinstance(item, Known) else stage(item)
+
+
 def _result(item: Future[Any] | Known) -> Any:
     if isinstance(item, Known):
         return item.result

@@ -78,7 +78,7 @@ class CutBlock:
 
 
 @dataclass(frozen=True)
-class _Detecting:
+class Detecting:
     """A stage with a detector, which is loaded in the worker and not sent to it."""
 
     load: Load
@@ -90,7 +90,7 @@ class _Detecting:
 
 
 @dataclass(frozen=True)
-class Screen(_Detecting):
+class Screen(Detecting):
     """Whether a detector finds something of a confidence of at least `threshold` in a session."""
 
     threshold: float
@@ -125,13 +125,13 @@ class CutStage:
         passed_over_s: list[float] = []
         needed = [item.uri for item in block.segments if any(needs(cut, item) for cut in todo)]
         with closing(self._contents(needed)) as contents, ThreadPoolExecutor(UPLOADS, thread_name_prefix="write") as pool:
-            segments = _Segments(zip(needed, contents, strict=True))
+            segments = Segments(zip(needed, contents, strict=True))
             uploads: list[tuple[Cut, Future[Written | str]]] = []
             for cut in todo:
                 pieces, wrong = cut_session(cut, block.segments, segments.take)
                 problems += [f"{cut.name}: {problem}" for problem in wrong]
                 for piece in pieces:
-                    name = cut.name if piece.start_us == cut.start_us else _piece_name(block.node, piece.start_us)
+                    name = cut.name if piece.start_us == cut.start_us else piece_name(block.node, piece.start_us)
                     written = Written(name, storage.join(self.to, f"{name}.wav"), piece.start_us, piece.frames, piece.sample_rate)
                     samples = piece.samples
                     if self.screen and not self.screen(samples, piece.sample_rate):
@@ -208,11 +208,12 @@ def kept_path(folder: str, uri: str) -> Path:
     return Path(folder) / "_".join(uri.split("/")[-4:])
 
 
-def _piece_name(node: str, start_us: int) -> str:
+def piece_name(node: str, start_us: int) -> str:
+    """The name of a session that begins at this moment of the clock, in microseconds."""
     return node_name(node, datetime.fromtimestamp(start_us // SECOND, UTC))
 
 
-class _Segments:
+class Segments:
     """A block's segments by address. Each is fetched in order, split into packets once, and kept until no later cut needs it."""
 
     def __init__(self, stream: Iterator[tuple[str, bytes | StorageError]]) -> None:
@@ -239,7 +240,7 @@ class _Segments:
 
 
 @dataclass(frozen=True)
-class DetectStage(_Detecting):
+class DetectStage(Detecting):
     """Runs a detector over the sessions of a block. An item is a CutBlock; the result has a list for each session, by its id:
     `[start_s, end_s, low_hz, high_hz, label, confidence]` in time order."""
 

@@ -1,1 +1,1 @@
-"""Which sessions next: the plan of a round, and what its coordinator wants to know."""
+"""Which sessions people hear next, and what the sea holds: pools, the mix of a round, missed calls, estimates."""

@@ -211,6 +211,20 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """How `podcast plan` came to choose a session.
+
+    `reason` is the part of the mix that chose it. `probability` is that of being chosen, whatever the reason; None where nothing
+    was left to chance. `least` is the least that any session of the same node and month had, and `pool` how many there were.
+    """
+
+    reason: str
+    probability: float | None = None
+    least: float | None = None
+    pool: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One recording of about a minute with what models (`detections`) and people (`reviews`, oldest first) say of it.
 
@@ -218,7 +232,7 @@ class Session:
 
     `absolute_time` is the name of the parent recording's start, as Pod.Cast files carry it. `model_runs` names the models that
     looked, including those that found nothing. `sightings` are the reports for whose sake it was made. `blind` sessions are heard
-    without a model's boxes, which come once people have answered.
+    without a model's boxes, which come once people have answered. `planned` is how a plan chose it; None if no plan did.
     """
 
     id: str
@@ -230,6 +244,7 @@ class Session:
     reviews: tuple[Review, ...] = ()
     sightings: tuple[Sighting, ...] = ()
     blind: bool = False
+    planned: Planned | None = None
 
     def __post_init__(self) -> None:
         check_name(self.id)

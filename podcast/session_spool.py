@@ -13,7 +13,7 @@ from operator import attrgetter
 from types import TracebackType
 from typing import Any, Self
 
-from podcast.model import Annotation, Detection, Heard, ModelRun, Recording, Review, Session, Sighting, SoundEvent
+from podcast.model import Annotation, Detection, Heard, ModelRun, Planned, Recording, Review, Session, Sighting, SoundEvent
 
 
 class SessionSpool:
@@ -78,7 +78,7 @@ def _reducer(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 # How dataclasses pickle frozen records with slots takes three times as long.
-_RECORDS = (Annotation, Detection, Heard, ModelRun, Recording, Review, Session, Sighting, SoundEvent)
+_RECORDS = (Annotation, Detection, Heard, ModelRun, Planned, Recording, Review, Session, Sighting, SoundEvent)
 _SETTERS: dict[type[Any], list[Callable[[object, object], None]]] = {
     kind: [getattr(kind, item.name).__set__ for item in fields(kind)] for kind in _RECORDS
 }

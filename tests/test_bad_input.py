@@ -39,6 +39,8 @@ SLOTS = {
     "import rounds": ["import", "wavs", "--round", "r", "--rounds-file", "{}"],
     "import windows": ["import", "hls://", "--round", "r", "--windows", "{}", "--audio", "wavs"],
     "models add": ["models", "add", "{}"],
+    "plan": ["plan", "{}", "--size", "3", "-o", "plan.csv", "--detector", "energy", "--workers", "1", "--no-rounds"],
+    "plan held": ["plan", "wavs", "--size", "3", "-o", "plan.csv", "--detector", "none", "--no-rounds", "--held", "{}"],
     "release": ["release", "--file", "{}", "--to", "out", "--name", "n"],
     "release dataset": ["release", "--dataset", "{}", "--to", "out", "--name", "n"],
     "release previous": [*EXPORT, "--previous", "{}"],
