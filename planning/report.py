@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from evaluation.agreement import Agreement
+from evaluation.blind import BlindAudit
 from evaluation.calibration import Calibration, Scored, calibration
 from evaluation.edits import EditRow, ReviewEdits
 from podcast.heard import answers, faster_than_sound
@@ -52,6 +53,7 @@ class RoundFacts:
     sounds: Counter[str] = field(default_factory=Counter)
     people: Counter[str] = field(default_factory=Counter)
     agreement: Agreement = field(default_factory=Agreement)
+    blind: BlindAudit = field(default_factory=BlindAudit)
     edits: ReviewEdits = field(default_factory=ReviewEdits)
     edits_by_day: dict[date, ReviewEdits] = field(default_factory=dict)
     _scored: dict[str, list[Scored]] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class RoundFacts:
         """Take one session, whose task has this address."""
         state = review_state(session)
         self.states[state] += 1
+        self.blind.add(session)
         if state in SILENT:
             return
         self._addresses[session.id] = address

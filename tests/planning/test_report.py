@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from planning.report import RoundFacts
@@ -84,6 +85,20 @@ def test_sessions_worth_another_look_come_with_their_address_the_most_disputed_f
         (one.id, "task=0"),
         (unsure.id, "task=2"),
     ]
+
+
+def test_blind_sessions_are_held_against_those_with_boxes() -> None:
+    found = RoundFacts("July", "")
+    for number, item in enumerate(spread(30)):
+        blind = number % 3 == 0  # who hears without boxes finds a call where the model has none
+        outcomes = [Outcome.ADDED] if blind else []
+        given = session(item.id, answer(FIRST, NIGHT, *outcomes), duration_s=60.0)
+        found.add(replace(given, blind=blind, model_runs=(FIRST,)))
+    [added] = [row for row in found.blind.report().rows if row.measure == "added" and not row.annotator]
+    assert (added.blind, added.shown, added.led) == (1.0, 0.0, True)
+    text = page([found])
+    assert "10 of 30 sessions are heard without boxes" in text and "<strong>ann@x.org</strong>" in text
+    assert "Do boxes lead people?" not in page([july()])
 
 
 def test_names_from_outside_are_words_and_the_page_loads_nothing() -> None:
