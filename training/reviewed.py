@@ -17,11 +17,11 @@ from evaluation.scoring import Span
 from evaluation.tables import read_truth
 from podcast import storage
 from podcast.errors import InputError, Refusal
-from podcast.model import Annotation, Certainty, Recording, Session, SoundEvent
+from podcast.model import Certainty, Recording, Session, SoundEvent
 from podcast.overlap import touches
 from podcast.reading import parse_json
 from podcast.report import Report
-from podcast.reviews import COMPLETED, consensus, counted
+from podcast.reviews import COMPLETED, Consensus, consensus, counted
 from podcast.splits import DEFAULT_SHARES, LEFT_OUT, SPLITS, Unit, assign, check, groups, unit_of
 from podcast.times import parse_session_name
 from podcast.vocabulary import is_call, unknown_labels
@@ -37,6 +37,7 @@ class Reviewed:
 
     `others` are the sounds that people named and that were no orcas, each with its label; `deleted` the predictions that they
     deleted. Neither touches a call, or what somebody was unsure of.
+    `round` is the one that it belongs to, and `annotators` are those whose word counted; empty where nobody knows.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Reviewed:
     unit: Unit
     others: tuple[tuple[str, SoundEvent], ...] = ()
     deleted: tuple[SoundEvent, ...] = ()
+    round: str = ""
+    annotators: tuple[str, ...] = ()
 
     @property
     def parent(self) -> str:
@@ -70,11 +73,12 @@ def reviewed(sessions: Iterable[Session | Refusal], report: Report) -> list[Revi
         said = consensus(session)
         report.counts[str(said.state)] += 1
         if said.state in COMPLETED:
-            found.append(_reviewed(session, said.annotations))
+            found.append(_reviewed(session, said))
     return found
 
 
-def _reviewed(session: Session, boxes: Sequence[Annotation]) -> Reviewed:
+def _reviewed(session: Session, said: Consensus) -> Reviewed:
+    boxes = said.annotations
     strange = unknown_labels(item.label for item in boxes)
     sure = [item for item in boxes if item.certainty is Certainty.CERTAIN and item.label not in strange]
     calls = tuple(item.event for item in sure if is_call(item.label))
@@ -92,6 +96,8 @@ def _reviewed(session: Session, boxes: Sequence[Annotation]) -> Reviewed:
         unit_of(session, usable=True, calls=len(calls)),
         tuple((item.label, item.event) for item in sure if not is_call(item.label) and not touches(item.event, calls + unsure)),
         tuple(event for event in rejected if not touches(event, calls + unsure)),
+        session.round,
+        said.reviewers,
     )
 
 
