@@ -35,7 +35,7 @@ from podcast.errors import InputError
 @click.option("--validate", multiple=True, metavar="SESSION", help="Stop and choose the epoch by this recording; repeat it.")
 @click.option(
     "--start-from",
-    metavar="starter|URI|orcahello-v1:URI",
+    metavar="starter|URI|orcahello-v1[:URI]",
     help="Begin with these weights; they say which network is trained.",
 )
 @click.option(

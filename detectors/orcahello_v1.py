@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from detectors.frames import Frames
 from detectors.fused import for_inference
 from detectors.resnet import OrcaHelloNet
 from detectors.rules import FIXED, BoxRules, Cut, rules_for, version
-from detectors.weights import State, fill, read_weights
+from detectors.weights import State, fill, from_hub, read_weights
 from podcast.audio import Samples, mono
 from podcast.errors import InputError
 from podcast.model import CALL, Detection, ModelRun, SoundEvent
@@ -34,14 +34,22 @@ WINDOW, HOP = round(WINDOW_S * SAMPLE_RATE), round(HOP_S * SAMPLE_RATE)
 N_FFT, FFT_HOP, MELS, FRAMES = 2560, 256, 256, 312
 TOP_DB = 100.0
 BATCH = {"cpu": 4, "cuda": 32}  # measured: on two cores 4 is 1.2 times as fast as 16
+MINUTES: dict[str, Callable[[list[float]], bool]] = {
+    "any": lambda _: True,
+    "three": lambda windows: sum(confidence > 0.5 for confidence in windows) >= 3,
+    "two": lambda windows: bool(windows) and float(np.mean(sorted(windows)[-2:])) >= 0.6,
+}
+"""What the windows of a session must be for it to have boxes at all: nothing more; the answer for a minute as it was published
+first, at least three windows above 0.5; and its newer one, the mean of the two highest (of one, where there is no more)."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class OrcaHelloV1:
     """The `Detector` of this module.
 
-    `weights_digest` names the weights in the model's version. `precision` is fp32, bf16, or auto: bf16 where the processor (or
-    CUDA device) has the instructions, else fp32. `threshold` is what a window's confidence must exceed to become a box.
+    `weights_digest`, and the `commit` of the hub where they come from there, name the weights in the model's version.
+    `precision` is fp32, bf16, or auto: bf16 where the processor (or CUDA device) has the instructions, else fp32. `threshold` is
+    what a window's confidence must exceed to become a box, `minute` one of `MINUTES`.
     """
 
     fixed_cut: ClassVar[Cut] = Cut(0.5, 0.5, 0.0, 0.0, 0.0, 3600.0, WINDOW_S / 2, WINDOW_S / 2)
@@ -54,6 +62,8 @@ class OrcaHelloV1:
         precision: str = "auto",
         threshold: float = 0.5,
         rules: BoxRules | None = None,
+        minute: str = "any",
+        commit: str = "",
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         name = best_precision(self.device) if precision == "auto" else precision
@@ -61,23 +71,23 @@ class OrcaHelloV1:
             raise InputError(f"precision must be one of auto, {', '.join(PRECISIONS)}, not {precision!r}")
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
-        self.dtype, self.threshold = PRECISIONS[name], threshold
+        if minute not in MINUTES:
+            raise InputError(f"minute must be one of {', '.join(MINUTES)}, not {minute!r}")
+        self.dtype, self.threshold, self.has_calls = PRECISIONS[name], threshold, MINUTES[minute]
         self.network = for_inference(network, self.dtype, self.device, (BATCH[self.device.type], 1, MELS, FRAMES))
         self.rules, self.strengths = rules, strengths_of(weights_digest)
-        plain = f"{weights_digest[:12]}-{name}"
+        plain = "-".join([*([commit[:12]] if commit else []), weights_digest[:12], name, *([minute] if minute != "any" else [])])
         self.model_run = ModelRun(NAME, version(plain, rules) if rules else f"{plain}-{threshold:g}")
 
     def detect(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[Detection]]:
         """See `Detector.detect`. A recording of less than 3 s has no window, and so no detection, as published."""
         if self.rules is None:
             return [list(self._boxes(windows)) for windows in self.confidences(recordings)]
-        return [
-            [
-                Detection(event, CALL, chance, self.model_run)
-                for event, chance in self.rules.boxes(self.frames(samples, sample_rate))
-            ]
-            for samples, sample_rate in recordings
-        ]
+        return [self._scored(self.rules, self.frames(samples, sample_rate)) for samples, sample_rate in recordings]
+
+    def _scored(self, rules: BoxRules, frames: Frames) -> list[Detection]:
+        found = rules.boxes(frames) if self.has_calls(frames.strength.tolist()) else []
+        return [Detection(event, CALL, chance, self.model_run) for event, chance in found]
 
     def frames(self, samples: Samples, sample_rate: int) -> Frames:
         """The confidence of every window as a frame, centred on its middle; it tells nothing of frequencies."""
@@ -101,6 +111,8 @@ class OrcaHelloV1:
         return confidences
 
     def _boxes(self, confidences: list[float]) -> Iterator[Detection]:
+        if not self.has_calls(confidences):
+            return
         windows = [
             (HOP_S * i, HOP_S * i + WINDOW_S, confidence)
             for i, confidence in enumerate(confidences)
@@ -167,27 +179,26 @@ def strengths_of(weights_digest: str) -> str:
     return weights_digest[:12]
 
 
-def load(weights: str, *, precision: str = "auto", threshold: str = "", rules: str = FIXED) -> OrcaHelloV1:
-    """The detector with weights from a file (any storage URI, safetensors or a `.pt` state dict) or `hub@COMMIT`.
+def load(weights: str, *, precision: str = "auto", threshold: str = "", rules: str = FIXED, minute: str = "any") -> OrcaHelloV1:
+    """The detector with the weights of the hub, at its current commit or `hub@COMMIT`, or of a file: any storage URI,
+    safetensors or a `.pt` state dict.
 
-    Raises InputError for weights that are missing or do not fit.
+    Raises InputError for weights that do not fit, ServiceError where the hub is to be asked and cannot be.
     """
-    state, digest = read_own_weights(weights)
+    state, digest, commit = read_own_weights(weights)
     network = OrcaHelloNet()
-    fill(network, state, weights)
+    fill(network, state, weights or NAME)
     learned = rules_for(NAME, strengths_of(digest), rules, threshold)
     try:
         own = float(threshold or 0.5) if learned is None else 0.5
-        return OrcaHelloV1(network, digest, precision=precision, threshold=own, rules=learned)
+        return OrcaHelloV1(network, digest, precision=precision, threshold=own, rules=learned, minute=minute, commit=commit)
     except ValueError as error:
         raise InputError(f"{NAME}: {error}") from error
 
 
-def read_own_weights(weights: str) -> tuple[State, str]:
-    """The state dict from a file or `hub@COMMIT`, and its SHA-256. Raises InputError that says where weights are to be had."""
-    if not weights:
-        raise InputError(
-            f"{NAME} comes without weights; run `hf download {REPOSITORY} {FILE} --local-dir .` and name the file, {NAME}:{FILE},"
-            f" or name a commit of https://huggingface.co/{REPOSITORY}, {NAME}:hub@COMMIT"
-        )
-    return read_weights(weights, REPOSITORY, FILE)
+def read_own_weights(weights: str) -> tuple[State, str, str]:
+    """The state dict, the SHA-256 of its file, and the commit of the hub that it is of, empty for a file; see `from_hub`."""
+    if weights and not weights.startswith("hub@"):
+        return *read_weights(weights), ""
+    path, commit = from_hub(REPOSITORY, FILE, weights.removeprefix("hub@") if weights else None)
+    return *read_weights(path), commit

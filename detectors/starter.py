@@ -167,7 +167,7 @@ def load(weights: str, *, threshold: str = "", rules: str = "") -> Starter:
     Its own weights come with learned rules, others need rules of their own. `threshold` is the least confidence of a box, in the
     words of `least_probability`.
     """
-    state, digest = read_weights(weights or str(SHIPPED), "", "")
+    state, digest = read_weights(weights or str(SHIPPED))
     network = StarterNet()
     fill(network, state, weights or str(SHIPPED))
     learned = rules_for(NAME, strengths_of(digest), rules or (FIXED if weights else LEARNED), threshold)

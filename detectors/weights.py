@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -21,14 +21,11 @@ from podcast.errors import InputError, ServiceError
 State = dict[str, Tensor]
 
 
-def read_weights(source: str, repository: str, file: str) -> tuple[State, str]:
-    """The state dict at `source` and the SHA-256 of its file, hexadecimal.
+def read_weights(source: str) -> tuple[State, str]:
+    """The state dict at a URI and the SHA-256 of its file, hexadecimal.
 
-    `source` is a URI, or `hub@COMMIT`: `file` of `repository` on the Hugging Face hub, from the cache when it is there. Raises
-    InputError for a file that holds no weights, StorageError or ServiceError if it cannot be had.
+    Raises InputError for a file that holds no weights, StorageError if it cannot be had.
     """
-    if source.startswith("hub@"):
-        source = str(_from_hub(source.removeprefix("hub@"), repository, file))
     content = storage.read(source)
     return parse_weights(content, source), hashlib.sha256(content).hexdigest()
 
@@ -63,14 +60,22 @@ def fill(network: nn.Module, state: State, name: str) -> None:
     network.load_state_dict(state)
 
 
-def _from_hub(commit: str, repository: str, file: str) -> Path:
-    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+def from_hub(repository: str, file: str, commit: str | None = None) -> tuple[str, str]:
+    """The path of `file` of a repository on the Hugging Face hub, and the commit that it is of, 40 hexadecimal digits.
+
+    Without a commit it is the hub's current one when this machine first asked; from then on the cache answers, so that all
+    programs here agree, also without a network. Raises InputError for what is no commit, ServiceError if it cannot be had.
+    """
+    if commit is not None and not re.fullmatch(r"[0-9a-f]{40}", commit):
         raise InputError(f"hub@{commit}: expected the 40 hexadecimal digits of a commit, since a branch may move")
     try:
-        return Path(hf_hub_download(repository, file, revision=commit))
+        cached = try_to_load_from_cache(repository, file, revision=commit)
+        path = Path(cached if isinstance(cached, str) else hf_hub_download(repository, file, revision=commit))
     except (EntryNotFoundError, LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
-        command = f"hf download {repository} {file} --revision {commit}"
+        at = f" at {commit}" if commit else ""
+        command = f"hf download {repository} {file}" + (f" --revision {commit}" if commit else "")
         raise ServiceError(
-            f"the weights {file} of {repository} at {commit} are neither in the cache nor to be had from the hub; "
+            f"the weights {file} of {repository}{at} are neither in the cache nor to be had from the hub; "
             f"on a machine with a network run: {command} ({str(error).splitlines()[0]})"
         ) from error
+    return str(path), path.parent.name  # the cache keeps each file as snapshots/COMMIT/FILE

@@ -41,7 +41,7 @@ def recipe_from(spec: str | None, *, all_layers: bool = False) -> Recipe:
     if not spec:
         return _starter(starter.StarterNet, "", "")
     source = spec if name != starter.NAME else weights or str(starter.SHIPPED)
-    state, digest = read_weights(source, "", "")
+    state, digest = read_weights(source)
     begins = spec if name == starter.NAME else f"{starter.NAME}:{spec}"
     return _starter(partial(_filled, starter.StarterNet, state, source), digest, begins)
 
@@ -51,7 +51,7 @@ def _starter(network: Callable[[], nn.Module], start: str, begins: str) -> Recip
 
 
 def _orcahello(weights: str, *, all_layers: bool) -> Recipe:
-    state, digest = orcahello_v1.read_own_weights(weights)
+    state, digest, _ = orcahello_v1.read_own_weights(weights)
     return Recipe(
         orcahello_v1.NAME,
         partial(_filled, OrcaHelloNet, state, weights),

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from detectors import load_detector
 from detectors.fused import FusedNet, for_inference
-from detectors.orcahello_v1 import OrcaHelloV1, cut_windows, prepare, spectrograms
+from detectors.orcahello_v1 import MINUTES, OrcaHelloV1, cut_windows, prepare, spectrograms
 from detectors.resnet import OrcaHelloNet
 from detectors.weights import parse_weights
 from podcast import audio
@@ -70,6 +70,31 @@ def test_boxes_cover_the_windows_over_the_threshold(small_data: Path, weights: P
     assert boxes[0].model_run.model == split[0].model_run.model and boxes[0].model_run != split[0].model_run
 
 
+@pytest.mark.parametrize(
+    ("windows", "answers"),
+    [
+        ([0.1, 0.55, 0.1, 0.1], {"any"}),  # boxes wherever a window is above 0.5
+        ([0.55, 0.1, 0.55, 0.55], {"any", "three"}),  # three of them; the two highest have a mean of 0.55
+        ([0.1, 0.9, 0.1, 0.3], {"any", "two"}),  # a mean of 0.6
+        ([0.9, 0.8, 0.7, 0.1], {"any", "three", "two"}),
+        ([0.6], {"any", "two"}),  # a session with one window
+        ([0.2, 0.3], set()),
+        ([], set()),
+    ],
+)
+def test_a_minute_may_have_to_answer_first(windows: list[float], answers: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OrcaHelloV1, "confidences", lambda _, recordings: [windows for _ in recordings])
+    detectors = {minute: OrcaHelloV1(OrcaHelloNet(), "untrained", precision="fp32", minute=minute) for minute in MINUTES}
+    nothing = [(np.zeros((10, 1), np.float32), 20_000)]
+    assert {minute for minute, detector in detectors.items() if detector.detect(nothing)[0]} == answers
+    assert len({str(detector.model_run) for detector in detectors.values()}) == 3
+
+
+def test_a_minutes_answer_has_a_name() -> None:
+    with pytest.raises(InputError, match="minute must be one of any, three, two"):
+        OrcaHelloV1(OrcaHelloNet(), "untrained", minute="half")
+
+
 def test_a_recording_answers_alike_alone_and_in_company(small_data: Path, weights: Path) -> None:
     detector = load_detector(f"orcahello-v1:{weights}")
     recordings = [audio.read(str(small_data / "bouts" / name)) for name in ("20181202_25sec.wav", "example.wav")]
@@ -121,11 +146,13 @@ def test_no_pickle_is_executed() -> None:
 
 def test_weights_that_are_missing_or_wrong_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
     save_file({"model.conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights")
     commit = "0123456789" * 4
     for weights, words in (
-        ("", "hf download orcasound/orcahello-srkw-detector-v1 model.safetensors"),
+        ("", r"hf download orcasound/orcahello-srkw-detector-v1 model.safetensors \("),
+        ("hub@", "40 hexadecimal digits"),
         ("hub@main", "40 hexadecimal digits"),
         (f"hub@{commit}", f"hf download orcasound/orcahello-srkw-detector-v1 model.safetensors --revision {commit}"),
         (str(tmp_path / "other.safetensors"), "model.bn1.weight is missing"),

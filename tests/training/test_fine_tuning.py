@@ -92,7 +92,7 @@ def test_the_command_fine_tunes_and_its_checkpoint_detects(
 
     [boxes] = load_detector(f"orcahello-v1:{run / NAME},threshold=0").detect([(tone(7)[:, None], RATE)])
     assert [(box.event.start_s, box.event.end_s) for box in boxes] == [(0.0, 7.0)]
-    for spec in ("orcahello-v1", f"starter:{published}", str(published)):
+    for spec in ("orcahello-v1:hub@main", f"starter:{published}", str(published)):
         refused = CliRunner().invoke(cli, [*arguments, "--start-from", spec])
         assert refused.exit_code == 2, refused.output
 
