@@ -123,6 +123,29 @@ def test_a_box_with_all_that_can_be_said_of_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "general", "control"),
+    [("Humpback", "Something else", "source"), ("Bigg's", "Call", "orca"), ("Southern Resident", "Call", "orca")],
+)
+def test_what_made_a_sound_is_a_choice_beside_its_box(label: str, general: str, control: str) -> None:
+    found = Detection(SoundEvent(10, 11), label, 0.75, RUN)
+    box = Annotation(SoundEvent(10, 11), label, Certainty.CERTAIN, "ann", Outcome.ACCEPTED, found)
+    made = session(Review("ann", ReviewState.UNSURE, (box,)), detections=(found,))
+    drawn = region(10.0, 11.0, score=0.75)
+    drawn["value"]["labels"] = [general]
+    chosen = {
+        **drawn,
+        "from_name": control,
+        "type": "choices",
+        "value": {"start": 10.0, "end": 11.0, "channel": 0, "choices": [label]},
+    }
+    predicted = to_prediction(made, RUN, CONFIG)["result"]
+    assert without_ids(predicted) == [drawn, chosen]
+    *said, _ = to_annotation(made, made.reviews[0], CONFIG)["result"]
+    assert without_ids(said) == [{**item, "origin": "prediction"} for item in (drawn, chosen)]
+    assert {item["id"] for item in [*predicted, *said]} == {predicted[0]["id"]}
+
+
+@pytest.mark.parametrize(
     ("state", "answers", "cancelled"),
     [
         (ReviewState.NO_CALLS, ["No calls"], False),
