@@ -28,6 +28,7 @@ COMMANDS = {
         "cli.train:train_command",
         "Train a network, or learn the box rules and scores of any detector",
     ),
+    "verify": ("cli.verify:verify_command", "Pick the sessions of a round that deserve another look"),
 }
 
 

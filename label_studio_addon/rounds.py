@@ -12,6 +12,8 @@ from projects.models import Project
 from tasks.models import Annotation, Prediction
 from users.models import User
 
+from label_studio_addon.compare import waiting
+
 LINK = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:!?)]")
 NAMED_LINK = re.compile(rf"\s*(?P<name>[^:\n]+): (?P<url>{LINK.pattern})\s*")
 """How `podcast import` ends a card: the hydrophone's name and where to read about it."""
@@ -101,6 +103,7 @@ def _team(project: Project) -> dict[str, Any]:
             (name, answered[name], skipped[name]) for name in sorted({*answered, *skipped}, key=lambda name: -answered[name])
         ],
         "skipped": sum(skipped.values()),
+        "to_compare": waiting(project),
         "second_asked": second.count(),
         "second_given": second.annotate(people=people).filter(people__gt=1).count(),
         "models": sorted((name or "no name", count) for name, count in models),

@@ -136,6 +136,11 @@ class Server:
                 self.sdk.projects.update(project["id"], description=round_.description)
         return project, False
 
+    def prediction_counts(self, project_id: int) -> dict[str, int]:
+        """How many predictions of each model version a project holds."""
+        stored = self.request("GET", f"/api/projects/{project_id}/model-versions?extended=true")["static"]
+        return {str(row["model_version"]): int(row["count"]) for row in stored if row["count"]}
+
     def show_model_version(self, project: Json, model_version: str) -> None:
         """Let the label stream show the predictions of this version, unless `project` already shows some that are there.
 
@@ -143,8 +148,7 @@ class Server:
         maintainer's choice. `project` is as it was before its import: Label Studio itself sets the last version of a task's.
         """
         shown, number = project.get("model_version"), project["id"]
-        stored = self.request("GET", f"/api/projects/{number}/model-versions?extended=true")["static"]
-        if shown in {row["model_version"] for row in stored if row["count"]} | {row["title"] for row in self.ml_backends(number)}:
+        if shown in {*self.prediction_counts(number), *(row["title"] for row in self.ml_backends(number))}:
             return
         with self._clear_errors():
             self.sdk.projects.update(number, model_version=model_version)

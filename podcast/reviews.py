@@ -91,8 +91,12 @@ def settled(review: Review) -> Review:
 
 def latest(reviews: Sequence[Review]) -> Review | None:
     """The ground truth, where one is marked; else the last review that says something; else the last skip, or the last of all."""
+    truths = [review for review in reviews if review.ground_truth and review.state not in SILENT]
+    return settled(truths[-1]) if truths else _last_word(reviews)
+
+
+def _last_word(reviews: Sequence[Review]) -> Review | None:
     for candidates in (
-        [review for review in reviews if review.ground_truth and review.state not in SILENT],
         [review for review in reviews if review.state not in SILENT],
         [review for review in reviews if review.state is ReviewState.SKIPPED],
         reviews,
@@ -111,8 +115,8 @@ def review_state(session: Session) -> ReviewState:
 def chosen(session: Session, who: str) -> Iterator[tuple[str, Review]]:
     """The reviews that an export takes of one session, each with the folder it belongs into ("" but for `all`).
 
-    `who` is `latest`, `ground-truth`, `all`, or one annotator's name. Gives nothing for a session that nobody, or
-    not the annotator asked for, has reviewed.
+    `who` is `latest` (a ground truth before the latest), `ground-truth`, `all`, or one annotator's name: their last word. Gives
+    nothing for a session that nobody, or not the annotator asked for, has reviewed.
     """
     if who == "all":
         for name in sorted({review.annotator for review in session.reviews}):
@@ -123,7 +127,7 @@ def chosen(session: Session, who: str) -> Iterator[tuple[str, Review]]:
         reviews = tuple(review for review in reviews if review.ground_truth)
     elif who != "latest":
         reviews = tuple(review for review in reviews if review.annotator == who)
-    if review := latest(reviews):
+    if review := latest(reviews) if who == "latest" else _last_word(reviews):
         yield "", review
 
 

@@ -140,7 +140,7 @@ def test_a_bad_session_ends_nothing(name: str, bad: Session, tmp_path: Path, wav
 @pytest.mark.parametrize(
     ("annotator", "expected"),
     [
-        ("latest", {"": [3.0]}),
+        ("latest", {"": [2.0]}),
         ("ground-truth", {"": [2.0]}),
         ("a@x.org", {"": [1.0]}),
         ("c@x.org", {}),
