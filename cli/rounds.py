@@ -12,6 +12,7 @@ from rich.table import Table
 from cli.output import json_option, print_json, print_table, progress, say
 from cli.report import write_report
 from evaluation.blind import MEASURES, BlindAudit
+from evaluation.estimate import MinutesWithCalls
 from labelstudio.blind import count_blind
 from labelstudio.client import Server
 from labelstudio.round_out import Round
@@ -93,7 +94,7 @@ def _row(server: Server, project: dict[str, Any], with_edits: bool) -> dict[str,
 def _said(server: Server, project: dict[str, Any], with_edits: bool) -> dict[str, Any]:
     """What is known of the listening in a round, how many sessions could not be read, and what people changed.
 
-    All are None for a project of another kind; so is what blind sessions tell in a round without any.
+    Heard, blind and edits are None for a project of another kind; so is what blind sessions tell in a round without any.
     """
     counts, report, edits = HeardCounts(), Report(), None
     blind = count_blind(server, project["id"])
@@ -105,15 +106,23 @@ def _said(server: Server, project: dict[str, Any], with_edits: bool) -> dict[str
     try:
         sessions = Round(server, project).submitted(with_predictions=with_edits or blind > 0)
     except InputError:  # its labeling configuration is not one of ours
-        return {"heard": None, "blind": None, **({"edits": None} if with_edits else {})}
+        return {"heard": None, "blind": None, "minutes_with_calls": [], **({"edits": None} if with_edits else {})}
+    sea = MinutesWithCalls()
     for session in report.accepted(sessions if project.get("total_annotations_number") else ()):
         counts.add(session)
+        sea.add(session)
         audit.add(session)
         if edits is not None:
             edits.add(session)
     heard = asdict(counts) | {"refused": report.counts["refused"]}
     told = audit.report(blind, int(project.get("task_number") or 0) - blind) if blind else None
-    return {"heard": heard, "blind": told and told.as_dict(), **({"edits": _changed(edits)} if edits is not None else {})}
+    minutes = [row.as_dict() for row in sea.rows({str(project["title"]): int(project.get("task_number") or 0)})]
+    return {
+        "heard": heard,
+        "blind": told and told.as_dict(),
+        "minutes_with_calls": minutes,
+        **({"edits": _changed(edits)} if edits is not None else {}),
+    }
 
 
 def _say_blind(row: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from evaluation.agreement import Agreement
 from evaluation.anchoring import AnchoringAudit
 from evaluation.blind import BlindAudit
 from evaluation.edits import ReviewEdits
+from evaluation.estimate import MinutesWithCalls
 from exporters import dataset_tsv
 from importers import release as released
 from importers.base import ReadOptions
@@ -153,6 +154,7 @@ class _Release:
         self._report, self._digests = report, digests
         self._agreement, self._summary = Agreement(), Summary()
         self._anchoring, self._blind, self._edits = AnchoringAudit(options.overlap), BlindAudit(), ReviewEdits()
+        self._sea = MinutesWithCalls()
         self._refused: set[str] = set()
         self._columns: dict[str, Sequence[str]] = {}
 
@@ -205,6 +207,7 @@ class _Release:
         self._anchoring.add(record.session)
         self._blind.add(record.session)
         self._edits.add(record.session)
+        self._sea.add(record.session)
 
     def _write_reports(self, stack: ExitStack) -> None:
         measures, anchoring, blind = list(self._agreement.measures()), list(self._anchoring.rows()), self._blind.report()
@@ -235,7 +238,8 @@ class _Release:
         )
         for name, content in pictures(self._summary):
             self._write(name, content)
-        self._write("README.md", card(words, self._summary, measures, anchoring, blind, self._edits, self._names).encode())
+        text = card(words, self._summary, measures, anchoring, blind, self._edits, self._sea.rows(), self._names)
+        self._write("README.md", text.encode())
 
     def write_changelog(self, spool: SessionSpool) -> None:
         """What changed since the previous release, above what its own CHANGELOG says."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evaluation.agreement import Measure
 from evaluation.anchoring import Anchoring
 from evaluation.blind import BlindReport
-from evaluation.edits import EDGE_S, ReviewEdits
+from evaluation.edits import ReviewEdits
+from evaluation.estimate import Estimate
 from podcast.heard import HeardCounts
 from podcast.model import ReviewState
 from podcast.nodes import find_node
 from podcast.splits import LEFT_OUT, SPLITS
 from podcast.times import format_utc
 from podcast.vocabulary import Kind, source
+from releases import card_people
+from releases.markdown import plain, table
 from releases.records import Pseudonyms
 from releases.summary import Summary
 
@@ -48,6 +50,7 @@ def card(
     anchoring: Iterable[Anchoring],
     blind: BlindReport,
     edits: ReviewEdits,
+    sea: Sequence[Estimate],
     names: Pseudonyms,
 ) -> str:
     """The README as Markdown."""
@@ -59,11 +62,12 @@ def card(
         _rounds(words, summary),
         _labelling(words, summary),
         _heard(words, summary.heard),
-        _agreement(measures, names),
-        _anchoring(anchoring, names, words.overlap),
-        _blind(blind, names),
-        _edits(edits),
-        _limits(words, summary),
+        card_people.agreement(measures, names),
+        card_people.anchoring(anchoring, names, words.overlap),
+        card_people.blind(blind, names),
+        card_people.edits(edits),
+        card_people.sea(sea),
+        _limits(words, summary, sea=bool(sea)),
         f"## Licence\n\nUnder {plain(words.licence)}. Please name Orcasound, its volunteers and this release, "
         f"{plain(words.name)}.",
     ]
@@ -118,7 +122,7 @@ def _numbers(summary: Summary) -> str:
     return "\n\n".join(
         [
             "## Numbers\n\nSessions by split and state, and calls in `calls` sessions:",
-            _table(["split", *map(str, states), "calls"], rows),
+            table(["split", *map(str, states), "calls"], rows),
             "Only `calls` and `no_calls` are in the three tables. `unsure`, `skipped` and `unreviewed` sessions are in "
             "`sessions.csv` alone: **they are not negatives**."
             + (
@@ -126,9 +130,9 @@ def _numbers(summary: Summary) -> str:
                 if LEFT_OUT in [row[0] for row in rows]
                 else ""
             ),
-            _table(["hydrophone", "node", "hours", "calls, certain", "calls, uncertain"], nodes),
+            table(["hydrophone", "node", "hours", "calls, certain", "calls, uncertain"], nodes),
             "![Map of the hydrophones](map.png)\n\n![Calls per hydrophone](nodes.png)\n\n![Calls by hour of day](hours.png)",
-            _table(["call type", "boxes"], types),
+            table(["call type", "boxes"], types),
         ]
     )
 
@@ -145,14 +149,14 @@ def _sounds(summary: Summary) -> str:
         "## Other sounds\n\nWhat people marked that was no orca, by what made it: the rows of `sounds.csv`. They are negatives "
         "with a name: a model that boxes them takes a ship or a humpback for an orca. Where `over_call` is yes an orca calls at "
         "the same time. Not every such sound was marked.\n\n"
-        + _table(["source", "kind", *SPLITS, "seconds"], rows)
+        + table(["source", "kind", *SPLITS, "seconds"], rows)
         + "\n\n![Other sounds by source](sounds.png)"
     )
 
 
 def _rounds(words: CardWords, summary: Summary) -> str:
     rows = [[name or "(no name)", count, words.rounds.get(name, "")] for name, count in sorted(summary.rounds.items())]
-    return "## Rounds\n\n" + _table(["round", "sessions", "what volunteers read"], rows)
+    return "## Rounds\n\n" + table(["round", "sessions", "what volunteers read"], rows)
 
 
 def _labelling(words: CardWords, summary: Summary) -> str:
@@ -188,105 +192,14 @@ def _heard(words: CardWords, heard: HeardCounts) -> str:
     )
 
 
-def _agreement(measures: Iterable[Measure], names: Pseudonyms) -> str:
-    rows = [
-        [
-            item.round,
-            " and ".join(sorted(names[name] for name in item.annotators)) or "all",
-            item.name,
-            item.sessions,
-            "undefined" if item.value is None else f"{item.value:.2f} ({item.low:.2f} to {item.high:.2f})",
-        ]
-        for item in measures
-    ]
-    if not rows:
-        return "## Agreement\n\nNo session has two sure reviews, so nothing can be said about agreement."
-    return "## Agreement\n\nWith 95 % intervals over sessions; all numbers in `agreement.csv`.\n\n" + _table(
-        ["round", "annotators", "measure", "sessions", "value"], rows
-    )
-
-
-def _anchoring(rows: Iterable[Anchoring], names: Pseudonyms, overlap: float) -> str:
-    table = [
-        [
-            names[row.annotator],
-            row.model_version,
-            row.shown,
-            _share(row.accepted, row.shown),
-            _share(row.moved, row.shown),
-            _share(row.deleted, row.shown),
-            row.added,
-            _share(row.added_found, row.added),
-            _share(row.found, row.boxes),
-        ]
-        for row in rows
-    ]
-    if not table:
-        return ""
-    columns = ["annotator", "model version", "shown", "untouched", "moved", "deleted", "added", "recall, added", "recall, all"]
-    return (
-        "## Did the model lead its annotators?\n\nShares of the boxes that the model showed; boxes that people added; and the "
-        f"model's recall (overlap {overlap}) against added boxes, which owe nothing to it, and against all boxes. Counts in "
-        "`anchoring.csv`.\n\n"
-    ) + _table(columns, table)
-
-
-def _blind(found: BlindReport, names: Pseudonyms) -> str:
-    """Blind sessions against shown ones; nothing where none was blind."""
-    if not found.design.blind:
-        return ""
-    table = [
-        [
-            names[row.annotator] or "all",
-            row.model_version,
-            row.words,
-            *("none" if value is None else f"{value:.2f}" for value in (row.blind, row.shown, row.detectable)),
-            "unknown" if row.chance is None else f"{row.chance:.3f}",
-        ]
-        for row in found.rows
-    ]
-    columns = ["annotator", "model version", "what", "blind", "shown", "a difference to be seen", "by chance"]
-    unknown = f" Of {found.without_model} answered blind sessions no prediction is known." if found.without_model else ""
-    return (
-        f"## Blind and shown\n\n{found.design.sentence}{unknown}\n\n`by chance` is how often chance alone makes as large a "
-        "difference; `a difference to be seen` is what so many sessions would show nine times out of ten. Numbers in `blind.csv`."
-        + (f"\n\n{_table(columns, table)}" if table else "\n\nNobody has answered both kinds yet.")
-    )
-
-
-def _edits(made: ReviewEdits) -> str:
-    table = [
-        [
-            row.name,
-            row.recordings,
-            f"{row.edits.seconds / 60:.1f}",
-            row.edits.kept,
-            row.edits.moved,
-            row.edits.deleted,
-            row.edits.added,
-            f"{row.edits.a_minute or 0:.1f}" + (f" ({row.interval[0]:.1f} to {row.interval[1]:.1f})" if row.interval else ""),
-            f"{row.edits.from_nothing or 0:.1f}",
-        ]
-        for row in made.rows()
-    ]
-    if not table:
-        return ""
-    left_out = f" {made.without_length} reviews of sessions of unknown length are left out." if made.without_length else ""
-    columns = ["model version", "reviews", "minutes", "kept", "moved", "deleted", "added", "edits a minute", "from nothing"]
-    return (
-        f"## What annotators had to change\n\nBoxes that were deleted, added, or had an edge moved by more than {EDGE_S} s, a "
-        "minute of reviewed audio, with 95 % intervals over reviews; `from nothing` is what an empty page would have taken."
-        f"{left_out}\n\n"
-    ) + _table(columns, table)
-
-
-def _limits(words: CardWords, summary: Summary) -> str:
+def _limits(words: CardWords, summary: Summary, *, sea: bool) -> str:
     lines = [
         "Absence of a box means that nobody heard a call there, not that no whale was there.",
         "Annotators saw the model's boxes first; the table above tells how far that may have led them.",
         "Boxes bound calls in time; frequencies are given where a source had them, never measured by annotators.",
         "The tables hold uncertain boxes too; `annotations.csv` tells which (`certainty`).",
-        "Sessions were chosen because a model or a person expected whales: shares of calls are not those of the sea.",
+        "Sessions were chosen because a model or a person expected whales: shares of calls are not those of the sea"
+        + (", but for those under What the sea holds." if sea else "."),
     ]
     if uncertain := summary.certainties["uncertain"]:
         lines.append(f"{uncertain} of {sum(summary.certainties.values())} boxes are uncertain.")
@@ -297,35 +210,5 @@ def _limits(words: CardWords, summary: Summary) -> str:
     return "## Known limits\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
-def plain(text: object) -> str:
-    """Text from outside (names, descriptions, a licence) as Markdown that shows just these letters, on one line.
-
-    Underscores within a word mean nothing in Markdown and stay, so that names of nodes can be read in the file itself. The dot of
-    an address is written as a character reference, or it would become a link.
-    """
-    line = " ".join(str(text).split())
-    line = re.sub(r"[\\`*\[\]{}#|~!$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
-    for letter, reference in (
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        (">", "&gt;"),
-        ("://", "&#58;//"),
-        ("www.", "www&#46;"),
-        ("@", "&#64;"),
-    ):
-        line = line.replace(letter, reference)
-    return line
-
-
-def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, *([plain(cell) for cell in row] for row in rows)]
-    lines.insert(1, ["---"] * len(header))
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f}"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.2f}" if whole else "-"

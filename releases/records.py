@@ -91,6 +91,7 @@ def merged(sessions: list[Session]) -> Session:
         model_runs=tuple(sorted(set().union(*(session.model_runs for session in sessions)))),
         reviews=tuple(sorted(reviews, key=lambda review: review.submitted or _NEVER)),
         blind=all(session.blind for session in sessions),
+        planned=next((session.planned for session in sessions if session.planned), None),
     )
 
 

@@ -39,3 +39,10 @@ def test_what_rounds_have_is_left_out_and_volunteers_are_not_told_why(
     with chdir(studio.folder):
         again = json.loads(CliRunner().invoke(cli, [*pool, "--size", "9"], env=studio.env).stdout)
     assert (again["held"], again["planned"]) == (3, 5)
+    # One of the three is answered, and has no call: what of the pool's eight minutes may have some is known within wide bounds.
+    assert person.submit(task["id"]).status_code == 201
+    with chdir(studio.folder):
+        told = json.loads(CliRunner().invoke(cli, ["rounds", "--json"], env=studio.env).stdout)
+    [row] = next(item["minutes_with_calls"] for item in told["rounds"] if item["project"] == project)
+    assert (row["round"], row["node"], row["month"], row["pool"], row["answered"]) == ("Planned", NODE, "2019-10", 8, 1)
+    assert row["minutes"] == row["low"] == 0 and 0 < row["high"] <= 8

@@ -20,7 +20,8 @@ from podcast.errors import InputError
 from podcast.model import ReviewState, Session
 from podcast.reviews import consensus
 from releases.build import ReleaseOptions
-from releases.card import CardWords, card, plain
+from releases.card import CardWords, card
+from releases.markdown import plain
 from releases.pictures import pictures
 from releases.records import Pseudonyms, Record
 from releases.summary import Summary
@@ -67,7 +68,7 @@ def card_of(round_name: str, description: str, node: str, call_type: str, licenc
     summary = Summary()
     summary.add(Record(found, consensus(found)), "train")
     words = CardWords("podcast-1", licence, rounds={round_name: description})
-    return card(words, summary, [], [], BlindAudit().report(), ReviewEdits(), Pseudonyms(["ann"]))
+    return card(words, summary, [], [], BlindAudit().report(), ReviewEdits(), [], Pseudonyms(["ann"]))
 
 
 HEADINGS = [
