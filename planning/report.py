@@ -11,6 +11,7 @@ from evaluation.agreement import Agreement
 from evaluation.blind import BlindAudit
 from evaluation.calibration import Calibration, Scored, calibration
 from evaluation.edits import EditRow, ReviewEdits
+from evaluation.estimate import MinutesWithCalls
 from podcast.heard import answers, faster_than_sound
 from podcast.model import Certainty, Review, ReviewState, Session
 from podcast.reviews import COMPLETED, SILENT, consensus, counted, review_state
@@ -54,6 +55,7 @@ class RoundFacts:
     people: Counter[str] = field(default_factory=Counter)
     agreement: Agreement = field(default_factory=Agreement)
     blind: BlindAudit = field(default_factory=BlindAudit)
+    sea: MinutesWithCalls = field(default_factory=MinutesWithCalls)
     edits: ReviewEdits = field(default_factory=ReviewEdits)
     edits_by_day: dict[date, ReviewEdits] = field(default_factory=dict)
     _scored: dict[str, list[Scored]] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class RoundFacts:
         state = review_state(session)
         self.states[state] += 1
         self.blind.add(session)
+        self.sea.add(session)
         if state in SILENT:
             return
         self._addresses[session.id] = address

@@ -75,6 +75,7 @@ def _described(facts: RoundFacts) -> dict[str, object]:
         "alpha": next((item for item in agreed if not item.annotators), None),
         "pairs": [item for item in agreed if item.name == "event_f1_0.5"],
         "blind": facts.blind.report(),
+        "sea": facts.sea.rows(),
         "sounds": facts.sounds.most_common(),
         "sounds_picture": _sounds(facts),
         "again": facts.look_again(),

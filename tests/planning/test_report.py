@@ -7,7 +7,19 @@ from datetime import UTC, datetime
 
 from planning.report import RoundFacts
 from planning.report_page import page
-from podcast.model import Annotation, Certainty, Detection, Heard, ModelRun, Outcome, Review, ReviewState, Session, SoundEvent
+from podcast.model import (
+    Annotation,
+    Certainty,
+    Detection,
+    Heard,
+    ModelRun,
+    Outcome,
+    Planned,
+    Review,
+    ReviewState,
+    Session,
+    SoundEvent,
+)
 from tests.releases.sessions import session, spread
 
 FIRST, SECOND = ModelRun("energy", "1"), ModelRun("energy", "2")
@@ -99,6 +111,17 @@ def test_blind_sessions_are_held_against_those_with_boxes() -> None:
     text = page([found])
     assert "10 of 30 sessions are heard without boxes" in text and "<strong>ann@x.org</strong>" in text
     assert "Do boxes lead people?" not in page([july()])
+
+
+def test_what_the_sea_holds_is_told_where_a_plan_chose_the_sessions() -> None:
+    found = RoundFacts("July", "")
+    for number, item in enumerate(spread(20)):
+        given = session(item.id, answer(FIRST, NIGHT, *[Outcome.ADDED] * (number < 5)), start=item.recording.start)
+        found.add(replace(given, planned=Planned("random", 0.1, 0.1, 200)))
+    [row] = found.sea.rows()
+    assert (row.pool, row.answered, row.with_calls, row.minutes) == (200, 20, 5, 50.0)  # 5 minutes, each for ten
+    assert f"{row.low:.1f} to {row.high:.1f}" in page([found]) and row.low < 50 < row.high
+    assert "What the sea holds" not in page([july()])
 
 
 def test_names_from_outside_are_words_and_the_page_loads_nothing() -> None:
