@@ -88,8 +88,8 @@ def train_command(
 
     The network is that of `starter`, or that of `orcahello-v1`, fine-tuned. The sounds: --manifest, --truth, --round, --file.
 
-    The same command goes on with a run that was interrupted. Use the result as `--detector starter:DIR/starter.safetensors` or
-    `--detector orcahello-v1:DIR/orcahello-v1.safetensors`.
+    The same command goes on with a run that was interrupted. When it is done DIR is a model: use it as `--detector model:DIR`, or
+    put it into the registry by `podcast models add DIR`.
     """
     said = Said(truth, sounds_table, round_name, export_file, min_heard, previous, audio_folder)
     if recipe == "network":

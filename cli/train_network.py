@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.output import print_json, progress, say
-from cli.train_rules import Said, say_what_is_wrong, say_what_it_saves
+from cli.train_rules import Said, figures, say_what_is_wrong, say_what_it_saves, to_use
 from podcast.errors import InputError
 from podcast.report import Report
 
@@ -63,12 +63,10 @@ def train_network(run: Path, start_from: str | None, said: Said, manifest: str |
             all_layers=course.all_layers,
             progress=lambda *_: advance(1),
         )
-    weights = run / f"{scores['detector']}.safetensors"
     if as_json:
-        print_json({"run": str(run), "weights": str(weights), **scores, **report.as_dict()})
+        print_json({"run": str(run), "weights": str(run / "model.safetensors"), **figures(scores), **report.as_dict()})
         return
-    held_out = ", ".join(scores["held_out"]) or "nothing"
-    say(f"Wrote {weights}, config.json, README.md, curves.png and scores.json; held out: {held_out}")
+    say(f"Held out: {', '.join(scores['held_out']) or 'nothing'}. {to_use(run)}")
     _say_scores(scores)
     if found:
         say_what_it_saves(scores)

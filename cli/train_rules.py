@@ -84,12 +84,13 @@ def train_rules(run: Path, start_from: str | None, said: Said, *, as_json: bool)
     # Imported here since scikit-learn takes a second that no other command should wait for.
     from detectors import load_detector
     from detectors.base import Framed
+    from detectors.registry import spec_in_service
     from training.learned import learn
     from training.reviewed import FEWEST_SESSIONS
 
     if not (said.truth or said.round_name or said.export_file):
         raise InputError("name what people said: --round, --file or --truth")
-    spec = start_from or load_settings().ml_detector
+    spec = start_from or spec_in_service(load_settings())
     detector = load_detector(spec)
     if not isinstance(detector, Framed):
         raise InputError(f"{spec} has no frames that rules could be learned for")
@@ -101,16 +102,25 @@ def train_rules(run: Path, start_from: str | None, said: Said, *, as_json: bool)
             advance(1)
             return said.read(session)
 
-        scores = learn(detector, taught, read, run, {**said.about, "sessions": len(taught.learned)})
+        scores = learn(detector, taught, read, run, {**said.about, "sessions": len(taught.learned)}, spec)
     if as_json:
-        print_json({"run": str(run), "rules_file": str(run / "rules.json"), **scores, **report.as_dict()})
+        print_json({"run": str(run), "rules_file": str(run / "rules.json"), **figures(scores), **report.as_dict()})
         return
-    say(
-        f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions: {run}/rules.json, README.md, "
-        f"scores.json and reliability.png. Use it as --detector {scores['detector']},rules={run}/rules.json"
-    )
+    say(f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions. {to_use(run)}")
     say_what_it_saves(scores)
     say_what_is_wrong(report)
+
+
+def to_use(run: Path) -> str:
+    """How the model of a finished run is used."""
+    return f"The model is {run}: use it as --detector model:{run}, or put it into the registry by podcast models add {run}"
+
+
+def figures(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores without what the model made of each recording, which the file holds."""
+    from training.compared import ANSWERS
+
+    return {name: value for name, value in scores.items() if name != ANSWERS}
 
 
 def say_what_it_saves(scores: Mapping[str, Any]) -> None:

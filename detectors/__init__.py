@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 
 from detectors.base import Detector, Load
+from podcast import storage
 from podcast.errors import InputError
 
 
@@ -63,6 +64,25 @@ def load_detector(spec: str) -> Detector:
         return DETECTORS[name](weights, **options)
     except TypeError as error:
         raise InputError(f"{spec}: {name} does not take these options ({error})") from error
+
+
+def weights_of(spec: str) -> str:
+    """Where the weights lie that a detector is loaded with, a URI; empty for one that has none. See `load_detector`."""
+    name, _, weights = known_detector(spec).split(",")[0].partition(":")
+    if name == "model":
+        from detectors.model_folder import WEIGHTS, read_model
+
+        model = read_model(weights)
+        return storage.join(model.uri, WEIGHTS) if WEIGHTS in model.files else weights_of(model.detector)
+    if name == "starter":
+        from detectors.starter import SHIPPED
+
+        return weights or str(SHIPPED)
+    if name == "orcahello-v1":
+        from detectors.orcahello_v1 import place_of
+
+        return place_of(weights)[0]
+    return ""
 
 
 def known_detector(spec: str) -> str:

@@ -198,7 +198,12 @@ def load(weights: str, *, precision: str = "auto", threshold: str = "", rules: s
 
 def read_own_weights(weights: str) -> tuple[State, str, str]:
     """The state dict, the SHA-256 of its file, and the commit of the hub that it is of, empty for a file; see `from_hub`."""
+    place, commit = place_of(weights)
+    return *read_weights(place), commit
+
+
+def place_of(weights: str) -> tuple[str, str]:
+    """Where the file of the weights that `load` takes lies, a URI, and the commit of the hub that it is of, empty for a file."""
     if weights and not weights.startswith("hub@"):
-        return *read_weights(weights), ""
-    path, commit = from_hub(REPOSITORY, FILE, weights.removeprefix("hub@") if weights else None)
-    return *read_weights(path), commit
+        return weights, ""
+    return from_hub(REPOSITORY, FILE, weights.removeprefix("hub@") if weights else None)

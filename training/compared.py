@@ -12,7 +12,9 @@ from evaluation.scores import ModelScores, Row, score
 from evaluation.scoring import Protocol, Span
 from evaluation.tables import Labelled, Predicted
 from podcast.errors import InputError
+from podcast.model import SoundEvent
 from podcast.reading import number_in
+from training.reviewed import Reviewed
 from training.rules import on_calls
 
 ANSWERS = "recordings"
@@ -36,9 +38,9 @@ class Answer:
     boxes: Boxes
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; times to the millisecond."""
+        """For JSON; times to a tenth of a millisecond."""
         calls, unsure, boxes = (
-            [[round(number, 4) for number in row] for row in rows] for rows in (self.calls, self.unsure, self.boxes)
+            [[round(float(number), 4) for number in row] for row in rows] for rows in (self.calls, self.unsure, self.boxes)
         )
         length_s = round(self.length_s, 4)
         return {"name": self.name, "node": self.node, "length_s": length_s, "calls": calls, "unsure": unsure, "boxes": boxes}
@@ -47,6 +49,13 @@ class Answer:
     def said(self) -> tuple[float, Stretches, Stretches]:
         """What makes it the same test for two models: its length, and what people said."""
         return self.length_s, self.calls, self.unsure
+
+
+def answer(session: Reviewed, length_s: float, boxes: Iterable[tuple[SoundEvent, float]]) -> Answer:
+    """What a model made of a session: boxes with their confidences."""
+    calls, unsure = (tuple((event.start_s, event.end_s) for event in events) for events in (session.calls, session.unsure))
+    found = tuple((event.start_s, event.end_s, chance) for event, chance in boxes)
+    return Answer(session.name, session.node, length_s, calls, unsure, found)
 
 
 def answers(scores: Mapping[str, Any], where: str) -> dict[str, Answer]:

@@ -15,18 +15,19 @@ from typing import Any
 
 from detectors import DETECTORS, load_detector
 from detectors.base import Detector, Framed
-from detectors.rules import BoxRules
+from detectors.model_folder import RULES, SCORES, WEIGHTS
+from detectors.rules import BoxRules, version
 from detectors.starter import RATE, at_own_rate
 from evaluation.plot import plot_training
 from evaluation.scores import ModelScores, Row
 from evaluation.scoring import Span
 from evaluation.tables import Labelled
-from podcast import storage
 from podcast.errors import InputError
 from podcast.model import SoundEvent
 from podcast.reading import parse_json
+from training.finished import finish
 from training.held_out import false_boxes_a_minute, mixed_minutes, score_detectors
-from training.learned import CARD, boxed, of_rules, ruled, rules_of, tested, write
+from training.learned import PICTURE, boxed, of_rules, parent_of, rounds_of, ruled, rules_of, tested, write
 from training.loop import CURVES, Recipe, Recorded, Sounds, TrainingOptions, train
 from training.recipes import recipe_from
 from training.reviewed import Lessons, Reviewed, remember
@@ -34,6 +35,7 @@ from training.rules import FEWEST_CALLS
 from training.rules_card import network_card
 from training.scratch import Read, Waves
 
+PLOT = "curves.png"
 HELD_MINUTES = 8
 """Mixed for each held-out recording of call clips."""
 
@@ -72,8 +74,8 @@ def fine_tune(
         )
         train(recipe, learned, options, run, {**about, "lessons": _digest(taught)}, progress=progress)
         curves = parse_json((run / CURVES).read_bytes(), str(run / CURVES))
-        plot_training(curves, str(run / "curves.png"))
-        weights = run / recipe.weights_file
+        plot_training(curves, str(run / PLOT))
+        weights = run / WEIGHTS
         trained = DETECTORS[recipe.name](str(weights))
         assert isinstance(trained, Framed)
         ranks = _ranks({"trained": trained, "energy": load_detector("energy")}, held, tests, options.seed)
@@ -92,7 +94,17 @@ def fine_tune(
         **ranks,
     }
     write(run, rules, scores)
-    storage.write(str(run / CARD), network_card(rules, scores).encode())
+    finish(
+        run,
+        [WEIGHTS, SCORES, CURVES, PLOT, *((RULES, PICTURE) if rules else ())],
+        network_card(rules, scores),
+        scores,
+        version=version(trained.strengths, rules) if rules else trained.model_run.version,
+        strengths=trained.strengths,
+        recipe="network",
+        parent=parent_of(recipe.begins, began) if recipe.begins else "",
+        rounds=rounds_of(about),
+    )
     return scores
 
 

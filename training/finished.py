@@ -8,15 +8,14 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from detectors.model_folder import CARD, RULES, SCORES, WEIGHTS, Model, seal
+from detectors.model_folder import CARD, Model, seal
 from podcast import storage
 
-FILES = (WEIGHTS, RULES, CARD, SCORES, "reliability.png", "curves.json", "curves.png")
-"""What of a run's folder belongs to the model, as far as it is there; the state of the training and the splits do not."""
 TAGS = ("orca", "bioacoustics", "hydrophone", "sound-event-detection", "orcasound")
 BASES = {"orcahello-v1": "orcasound/orcahello-srkw-detector-v1"}
 """The model on the hub that a detector's weights come from."""
 
+COUNTS = {"sessions": "learned_sessions", "calls": "learned_calls", "tested": "tested_sessions"}
 USE = """## Use
 
 `podcast detect AUDIO --detector model:DIR`, where DIR is this folder. `config.json` says what it learned from, and holds the
@@ -30,6 +29,7 @@ None is stated. Whoever publishes this names one in the header, after the licenc
 
 def finish(
     run: Path,
+    files: Sequence[str],
     body: str,
     scores: Mapping[str, Any],
     *,
@@ -38,24 +38,24 @@ def finish(
     recipe: str,
     parent: str,
     rounds: Sequence[str],
-    counts: Mapping[str, int],
 ) -> Model:
     """Write card and `config.json` into the folder of a run that is done, which is a model from then on.
 
-    The card is `body` under a header made of `scores`, which hold the detector's name; for the rest see `seal`.
+    `files` of the folder belong to it beside the card; what else lies there, such as the state of the training, does not. The
+    card is `body` under a header made of `scores`, which also hold the detector's name and the counts; for the rest see `seal`.
     """
     detector = str(scores["detector"])
     storage.write(str(run / CARD), model_card(body, scores).encode())
     return seal(
         run,
-        [name for name in FILES if (run / name).exists()],
+        [CARD, *files],
         detector=detector,
         version=version,
         strengths=strengths,
         recipe=recipe,
         parent=parent,
         rounds=rounds,
-        counts=counts,
+        counts={name: int(scores[field]) for name, field in COUNTS.items()},
     )
 
 

@@ -8,8 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from detectors import weights_of
 from detectors.base import Detector, Framed
-from detectors.rules import BoxRules
+from detectors.model_folder import CONFIG, RULES, SCORES, WEIGHTS, read_model
+from detectors.rules import BoxRules, version
 from detectors.thresholds import find
 from evaluation.calibration import Calibration, calibration
 from evaluation.edits import edit_row, edits
@@ -18,22 +20,26 @@ from podcast import storage
 from podcast.audio import Samples
 from podcast.errors import InputError
 from podcast.model import SoundEvent
+from training.compared import ANSWERS, answer
+from training.finished import finish
 from training.reviewed import Lessons, remember
 from training.rules import Example, fit, on_calls
 from training.rules_card import card
 from training.scratch import Examples, Read
 
-RULES, SCORES, CARD, PICTURE = "rules.json", "scores.json", "README.md", "reliability.png"
+PICTURE, SAFETENSORS = "reliability.png", ".safetensors"
 ASKED = (("precision", 0.8), ("precision", 0.9), ("precision", 0.95), ("recall", 0.8), ("recall", 0.9), ("recall", 0.95))
 Boxed = Callable[[Samples, int], list[tuple[SoundEvent, float]]]
 """Boxes and their confidence in samples at a rate in Hz."""
 
 
-def learn(detector: Framed, taught: Lessons, read: Read, run: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit, test on the sessions that are for the test alone, and write the folder; gives what `scores.json` holds.
+def learn(detector: Framed, taught: Lessons, read: Read, run: Path, about: Mapping[str, Any], spec: str = "") -> dict[str, Any]:
+    """Fit, test on the sessions that are for the test alone, and write the folder of a model; gives what `scores.json` holds.
 
+    `spec` is what the detector was loaded by (else its name); the model is for its weights. `about` tells `round` or `rounds`.
     Audio is read a session at a time, and frames lie on the disk. Raises InputError where the sessions cannot teach anything.
     """
+    weights = _weights(spec or detector.model_run.model)
     rules = rules_of(detector, taught, read, run, about)
     scores: dict[str, Any] = {
         "detector": detector.model_run.model,
@@ -44,9 +50,40 @@ def learn(detector: Framed, taught: Lessons, read: Read, run: Path, about: Mappi
         **of_rules(rules),
     }
     write(run, rules, scores)
-    storage.write(str(run / CARD), card(rules, scores).encode())
+    if weights:
+        storage.write(str(run / WEIGHTS), weights)
     remember(run, taught.splits)
+    finish(
+        run,
+        [RULES, SCORES, PICTURE, *([WEIGHTS] if weights else [])],
+        card(rules, scores),
+        scores,
+        version=version(detector.strengths, rules),
+        strengths=detector.strengths,
+        recipe="rules",
+        parent=parent_of(spec, detector),
+        rounds=rounds_of(about),
+    )
     return scores
+
+
+def _weights(spec: str) -> bytes:
+    """The weights file of a detector, which its model holds too; empty for one that has none."""
+    place = weights_of(spec)
+    if place and not place.endswith(SAFETENSORS):
+        raise InputError(f"{place}: a model holds its weights as safetensors; name such a file to learn rules for it")
+    return storage.read(place) if place else b""
+
+
+def parent_of(spec: str, detector: Detector) -> str:
+    """What a run began from: a model's name, else the model version."""
+    name, _, uri = spec.split(",")[0].partition(":")
+    return read_model(uri).name if name == "model" else str(detector.model_run)
+
+
+def rounds_of(about: Mapping[str, Any]) -> list[str]:
+    """The rounds that `about` names, in `rounds` or in `round`."""
+    return [str(name) for name in (*about.get("rounds", ()), about.get("round")) if name]
 
 
 def rules_of(detector: Framed, taught: Lessons, read: Read, run: Path, about: Mapping[str, Any]) -> BoxRules:
@@ -75,18 +112,20 @@ def ruled(detector: Framed, rules: BoxRules) -> Boxed:
 
 def tested(before: Boxed, after: Boxed, taught: Lessons, read: Read) -> dict[str, Any]:
     """On the sessions that are for the test alone: the edits that both leave, and how well the confidences of `after` hold."""
-    earlier, later, scored = [], [], []
+    earlier, later, scored, answers = [], [], [], []
     for session in taught.tested:
         samples, sample_rate = read(session)
         length_s, boxes = len(samples) / sample_rate, after(samples, sample_rate)
         earlier.append(edits([event for event, _ in before(samples, sample_rate)], session.calls, length_s))
         later.append(edits([event for event, _ in boxes], session.calls, length_s))
         scored.append(on_calls(boxes, session.calls, session.unsure))
+        answers.append(answer(session, length_s, boxes).as_dict())
     return {
         "tested_sessions": len(taught.tested),
         "before": edit_row("before", earlier).as_dict() if earlier else None,
         "after": edit_row("after", later).as_dict() if later else None,
         "calibration_of_tested": _as_dict(calibration(scored)),
+        ANSWERS: answers,
     }
 
 
@@ -100,7 +139,9 @@ def of_rules(rules: BoxRules) -> dict[str, Any]:
 
 
 def write(run: Path, rules: BoxRules | None, scores: Mapping[str, Any]) -> None:
-    """Rules, their picture, and scores into the folder of a run."""
+    """Rules, their picture, and scores into the folder of a run, which is no model until it is finished again."""
+    for name in (CONFIG, RULES, PICTURE):
+        storage.delete(str(run / name))
     if rules:
         storage.write(str(run / RULES), (json.dumps(rules.as_dict()) + "\n").encode())
         storage.write(str(run / PICTURE), plot_calibration(across(rules)))

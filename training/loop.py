@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from detectors.model_folder import CONFIG, WEIGHTS
 from evaluation.scoring import average_precision
 from evaluation.tables import Labelled
 from podcast import storage
@@ -31,7 +32,7 @@ from training.scratch import OnDisk
 from training.sounds import Clip
 from training.state import Curves, read_state, write_state
 
-CONFIG, CURVES = "config.json", "curves.json"
+OPTIONS, CURVES = "options.json", "curves.json"
 DELETED = "deleted prediction"
 """In place of what made a sound, where people said no more than that it is no call."""
 Spans = Sequence[tuple[float, float]]
@@ -102,7 +103,7 @@ class Sounds:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one detector learns. The weights of a run are `name`.safetensors, for `--detector NAME:FILE`.
+    """How one detector learns.
 
     `network` builds it with the weights to begin from, whose SHA-256 is `start`, or with random ones; `begins` is the detector
     with these weights, as `load_detector` takes it. `example` makes inputs with
@@ -122,11 +123,6 @@ class Recipe:
     batch: int = 12
     checks: int = 60
     learning_rate: float = 3e-3
-
-    @property
-    def weights_file(self) -> str:
-        """Name of the checkpoint in the run folder."""
-        return f"{self.name}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +197,11 @@ def train(
         precision = _precision(recipe, network, examples)
         curves.append({"epoch": epoch, "loss": float(np.mean(losses)), "precision": precision})
         if not options.validate or _epochs_without_gain(curves) == 0:
-            storage.write(str(run / recipe.weights_file), save(network.state_dict()))
+            storage.write(str(run / WEIGHTS), save(network.state_dict()))
         storage.write(str(run / CURVES), json.dumps(curves, indent=1).encode())
         write_state(run, network, optimizer, schedule, curves)
         progress(epoch, curves[-1]["loss"], precision)
-    network.load_state_dict(load_file(run / recipe.weights_file))
+    network.load_state_dict(load_file(run / WEIGHTS))
     return network.eval()
 
 
@@ -242,7 +238,9 @@ def _claim(run: Path, recipe: Recipe, options: TrainingOptions, about: Mapping[s
     run.mkdir(parents=True, exist_ok=True)
     what = {"detector": recipe.name, "start": recipe.start, "frozen": recipe.frozen, **asdict(options), "about": dict(about)}
     config = json.dumps(what, indent=1)
-    if not (run / CONFIG).exists():
-        storage.write(str(run / CONFIG), config.encode())
-    elif parse_json((run / CONFIG).read_bytes(), str(run / CONFIG)) != parse_json(config.encode(), str(run / CONFIG)):
-        raise InputError(f"{run / CONFIG}: this folder holds a run with other options or of other sounds; name another folder")
+    if not (run / OPTIONS).exists():
+        if (run / CONFIG).exists():
+            raise InputError(f"{run / CONFIG}: another recipe or an earlier version wrote this folder; name another folder")
+        storage.write(str(run / OPTIONS), config.encode())
+    elif parse_json((run / OPTIONS).read_bytes(), str(run / OPTIONS)) != parse_json(config.encode(), str(run / OPTIONS)):
+        raise InputError(f"{run / OPTIONS}: this folder holds a run with other options or of other sounds; name another folder")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors import orcahello_v1, starter
+from detectors import orcahello_v1, starter, weights_of
+from detectors.model_folder import read_model
 from detectors.resnet import OrcaHelloNet
 from detectors.starter import RATE
 from detectors.weights import State, fill, read_weights
@@ -27,11 +29,18 @@ BODY = tuple(f"model.{name}" for name in ("conv1", "bn1", "layer1", "layer2", "l
 
 
 def recipe_from(spec: str | None, *, all_layers: bool = False) -> Recipe:
-    """The recipe for `NAME[:WEIGHTS]`, which begins with these weights; a URI alone means weights of `starter`.
+    """The recipe for `NAME[:WEIGHTS]` or `model:URI`, which begins with these weights; a URI alone means weights of `starter`.
 
     Without a spec `starter` is trained from nothing. Raises InputError for weights that do not fit.
     """
     name, _, weights = (spec or "").partition(":")
+    if spec and name == "model":
+        detector, place = read_model(weights).detector, weights_of(spec)
+        if not place:
+            raise InputError(
+                f"{spec}: a model of {detector} has no network that could be trained; learn its rules: --recipe rules"
+            )
+        return replace(recipe_from(f"{detector}:{place}", all_layers=all_layers), begins=spec)
     if name == orcahello_v1.NAME:
         return _orcahello(weights, all_layers=all_layers)
     if all_layers:

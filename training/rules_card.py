@@ -13,7 +13,7 @@ def card(rules: BoxRules, scores: Mapping[str, Any]) -> str:
     head = (
         f"# Box rules and scores for {rules.detector}\n\n"
         f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions, beginning from "
-        f"`{scores['began_from']}`. Use them as `{rules.detector},rules=DIR/rules.json`. SHA-256 of the rules: `{rules.digest}`."
+        f"`{scores['began_from']}`. SHA-256 of the rules: `{rules.digest}`."
     )
     return "\n\n".join([head, _edits(scores, "with these rules"), *_probability(rules, scores)]) + "\n"
 
@@ -21,12 +21,11 @@ def card(rules: BoxRules, scores: Mapping[str, Any]) -> str:
 def network_card(rules: BoxRules | None, scores: Mapping[str, Any]) -> str:
     """The card of a network; `scores` as `training.fine_tuning.fine_tune` gives them, `rules` those that were learned for it."""
     name, negatives = scores["detector"], scores["negatives"]
-    use = f"{name}:DIR/{name}.safetensors" + (",rules=DIR/rules.json" if rules else "")
     parts = [
         f"# Weights of {name}\n\n"
         f"Learned from {scores['learned_calls']} calls in {scores['learned_sessions']} sessions, and "
         f"{', '.join(f'{count} {label}' for label, count in negatives.items()) or 'no sound'} that people said are no calls, "
-        f"beginning from `{scores['began_from']}`. Use them as `{use}`. SHA-256 of the weights: `{scores['weights_sha256']}`.",
+        f"beginning from `{scores['began_from']}`. SHA-256 of the weights: `{scores['weights_sha256']}`.",
         _edits(scores, "with these weights"),
     ]
     if rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from cli.main import cli
 from detectors import load_detector
 from detectors.orcahello_v1 import cut_windows, prepare, spectrograms
+from detectors.registry import Registry
 from detectors.resnet import OrcaHelloNet
 from detectors.starter import RATE
 from evaluation.scoring import Span
@@ -28,7 +30,7 @@ from training.sounds import Clip
 
 # In 5 s there are two windows: enough for a batch norm, and quick.
 TINY = TrainingOptions(epochs=2, steps=1, batch=1, checks=1, learning_rate=1e-3)
-NAME = "orcahello-v1.safetensors"
+NAME = "model.safetensors"
 
 
 def tone(seconds: float) -> Wave:
@@ -82,6 +84,7 @@ def test_the_command_fine_tunes_and_its_checkpoint_detects(
     assert {path.name for path in run.iterdir()} >= {
         NAME,
         "config.json",
+        "options.json",
         "curves.png",
         "curves.json",
         "scores.json",
@@ -90,7 +93,11 @@ def test_the_command_fine_tunes_and_its_checkpoint_detects(
     before, after = load_file(published), load_file(run / NAME)
     assert not torch.equal(before["model.conv1.weight"], after["model.conv1.weight"])
 
-    [boxes] = load_detector(f"orcahello-v1:{run / NAME},threshold=0").detect([(tone(7)[:, None], RATE)])
+    model = Registry(str(tmp_path / "models")).add(run)
+    assert (model.detector, model.recipe, model.counts["tested"]) == ("orcahello-v1", "network", 1)
+    assert model.parent == str(load_detector(f"orcahello-v1:{published}").model_run)
+    assert recipe_from(model.spec).start == hashlib.sha256((run / NAME).read_bytes()).hexdigest()
+    [boxes] = load_detector(f"{model.spec},threshold=0").detect([(tone(7)[:, None], RATE)])
     assert [(box.event.start_s, box.event.end_s) for box in boxes] == [(0.0, 7.0)]
     for spec in ("orcahello-v1:hub@main", f"starter:{published}", str(published)):
         refused = CliRunner().invoke(cli, [*arguments, "--start-from", spec])

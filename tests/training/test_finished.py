@@ -11,6 +11,8 @@ from training.finished import finish, model_card
 
 SCORES = {
     "detector": "orcahello-v1",
+    "learned_sessions": 30,
+    "learned_calls": 45,
     "tested_sessions": 12,
     "after": {"edits_a_minute": 3.25},
     "calibration_of_tested": {"error": 0.041},
@@ -50,10 +52,13 @@ def test_the_state_of_the_training_is_no_part_of_the_model(tmp_path: Path) -> No
     ):
         (tmp_path / name).write_text("{}")
 
+    files = ["curves.png", "model.safetensors", "rules.json", "scores.json"]
+
     def made() -> bytes:
         told = {"version": "1", "strengths": "1", "recipe": "network", "parent": "starter:1"}
-        model = finish(tmp_path, "# Boxes", SCORES, rounds=["b", "a"], counts={"sessions": 30}, **told)
-        assert sorted(model.files) == ["README.md", "curves.png", "model.safetensors", "rules.json", "scores.json"]
+        model = finish(tmp_path, files, "# Boxes", SCORES, rounds=["b", "a"], **told)
+        assert sorted(model.files) == ["README.md", *files]
+        assert model.counts == {"sessions": 30, "calls": 45, "tested": 12}
         return (tmp_path / "config.json").read_bytes()
 
     assert made() == made()

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from huggingface_hub import ModelCard
 
 from cli.main import cli
+from detectors import load_detector
 from detectors.energy import EnergyDetector
 from detectors.frames import Frames
+from detectors.registry import Registry
 from evaluation.calibration import calibration
 from evaluation.edits import edits
 from evaluation.scoring import Span
@@ -22,6 +25,7 @@ from podcast.model import Certainty, Detection, Outcome, Review, ReviewState, So
 from podcast.report import Report
 from tests.detectors.test_energy import add_call, sea
 from tests.releases.sessions import RUN, box, review, session, spread
+from training.compared import answers, compare
 from training.reviewed import lessons, remember, remembered, reviewed
 from training.rules import Example, fit, on_calls
 
@@ -162,7 +166,17 @@ def test_the_command_learns_from_a_table_and_its_rules_are_served(tmp_path: Path
     result = CliRunner().invoke(cli, [*arguments, "--start-from", "energy"])
     assert result.exit_code == 0, result.output
     scores = json.loads(result.stdout)
-    assert {path.name for path in run.iterdir()} == {"rules.json", "README.md", "scores.json", "reliability.png", "splits.json"}
+    files = {"config.json", "rules.json", "README.md", "scores.json", "reliability.png"}
+    assert {path.name for path in run.iterdir()} == files | {"splits.json"}
+    model = Registry(str(tmp_path / "models")).add(run)
+    assert {path.name for path in Path(model.uri).iterdir()} == files
+    assert (model.parent, model.recipe) == ("energy:1-b2c6129f", "rules")
+    assert model.counts["sessions"] == scores["learned_sessions"]
+    assert str(load_detector(model.spec).model_run) == f"energy:{model.version}"
+    assert ModelCard((run / "README.md").read_text()).data.to_dict()["model-index"][0]["name"] == "energy"  # type: ignore[no-untyped-call]
+    answered = answers(model.scores(), "scores.json")
+    [*_, (_, (all_of_it, _))] = compare(answered, answered).rows
+    assert all_of_it.edits.as_dict() == {**scores["after"], "name": "all"}  # made of the boxes that are kept, of each recording
     assert scores["learned_sessions"] + scores["tested_sessions"] == 24 and scores["tested_sessions"] >= 2
     assert scores["before"]["from_nothing_a_minute"] == pytest.approx(12.0)
     assert scores["after"]["edits_a_minute"] <= scores["before"]["edits_a_minute"]

@@ -13,6 +13,7 @@ import torch
 
 from detectors import load_detector
 from detectors.base import Framed
+from detectors.model_folder import read_model
 from detectors.starter import RATE
 from evaluation.scoring import Span
 from evaluation.tables import Labelled
@@ -28,7 +29,7 @@ from training.recipes import _sound, recipe_from
 from training.reviewed import Lessons, Reviewed, lessons, reviewed
 from training.scratch import Waves
 
-WEIGHTS = "starter.safetensors"
+WEIGHTS = "model.safetensors"
 SHORT = TrainingOptions(epochs=1, steps=1)
 LENGTH_S = 20
 
@@ -73,10 +74,22 @@ def test_weights_learn_from_what_people_said_and_never_from_the_test(tmp_path: P
     assert scores["before"]["from_nothing_a_minute"] == pytest.approx(3 * 60 / LENGTH_S)
     assert scores["began_from"] == str(load_detector("starter").model_run)
     assert {path.name for path in (tmp_path / "one").iterdir()} == {
-        *(WEIGHTS, "config.json", "curves.json", "curves.png", "state.safetensors", "splits.json", "scores.json", "README.md")
+        *(
+            WEIGHTS,
+            "config.json",
+            "options.json",
+            "curves.json",
+            "curves.png",
+            "state.safetensors",
+            "splits.json",
+            "scores.json",
+            "README.md",
+        )
     }
+    model = read_model(str(tmp_path / "one"))
+    assert (model.parent, model.rounds) == (scores["began_from"], ("june",))
     assert "Edits a minute" in (tmp_path / "one" / "README.md").read_text()
-    assert json.loads((tmp_path / "one" / "config.json").read_text())["about"]["round"] == "june"
+    assert json.loads((tmp_path / "one" / "options.json").read_text())["about"]["round"] == "june"
 
     def other(of: tuple[Reviewed, ...]) -> Callable[[Reviewed], tuple[Samples, int]]:
         names = {item.name for item in of}
@@ -95,7 +108,8 @@ def test_a_large_round_teaches_the_rules_of_the_new_weights_too(tmp_path: Path) 
     assert scores["negatives"] == {"deleted prediction": len(given.learned) - dev}  # the network saw no session of dev
     rules = json.loads((tmp_path / "rules.json").read_text())
     assert len(rules["held_out"]) == dev >= 5
-    served = load_detector(f"starter:{tmp_path / WEIGHTS},rules={tmp_path}/rules.json")
+    served = load_detector(f"model:{tmp_path}")
+    assert str(served.model_run) == f"starter:{read_model(str(tmp_path)).version}"
     assert scores["after"]["kept"] + scores["after"]["moved"] > 0
     assert isinstance(served, Framed) and served.rules and served.rules.digest == scores["rules"]
 

@@ -26,7 +26,7 @@ from podcast import audio
 from podcast.audio import Wave
 from podcast.errors import InputError
 from training.corpus import read_manifest
-from training.loop import CONFIG, Recorded, Sounds, TrainingOptions, train
+from training.loop import OPTIONS, Recorded, Sounds, TrainingOptions, train
 from training.recipes import _sound, recipe_from
 from training.sounds import Clip, band_level, mix, without_noise
 
@@ -92,7 +92,7 @@ def test_a_split_never_shares_a_recording() -> None:
     assert len(kept.calls) + len(held.calls) == 4
 
 
-WEIGHTS = "starter.safetensors"
+WEIGHTS = "model.safetensors"
 TINY = TrainingOptions(epochs=2, steps=2, batch=2, checks=2, held_out=("c",))
 
 
@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_resumed_run_too(tmp_path: Pa
     once, resumed, other = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("once", "resumed", "other")
     )
-    assert set(once) == {WEIGHTS, CONFIG, "curves.json", "state.safetensors"}
+    assert set(once) == {WEIGHTS, OPTIONS, "curves.json", "state.safetensors"}
     assert once == resumed
     assert once[WEIGHTS] != other[WEIGHTS]
 
@@ -130,7 +130,10 @@ def test_the_best_epoch_is_kept_by_the_recordings_to_validate_on(tmp_path: Path)
 def test_a_folder_with_another_run_and_nothing_to_learn_from_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no call is left"):
         train(recipe_from(None), Sounds(clips("c")), TINY, tmp_path)
-    (tmp_path / CONFIG).write_text("{}")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="another recipe or an earlier version wrote this folder"):
+        train(recipe_from(None), Sounds(clips(*"abc")), TINY, tmp_path)
+    (tmp_path / OPTIONS).write_text("{}")
     with pytest.raises(InputError, match="other options"):
         train(recipe_from(None), Sounds(clips(*"abc")), TINY, tmp_path)
 
@@ -194,7 +197,7 @@ def test_the_command_leaves_a_whole_run_folder(tmp_path: Path) -> None:
     arguments = ["train", "--manifest", str(source), "--to", str(run), "--epochs", "1", "--steps", "1", "--json"]
     result = CliRunner().invoke(cli, [*arguments, "--hold-out", "tape-b"])
     assert result.exit_code == 0, result.output
-    assert {path.name for path in run.iterdir()} >= {WEIGHTS, CONFIG, "curves.png", "curves.json", "scores.json"}
+    assert {path.name for path in run.iterdir()} >= {WEIGHTS, OPTIONS, "curves.png", "curves.json", "scores.json"}
     scores = json.loads(result.stdout)
     assert scores["held_out"] == ["tape-b"]
     assert {(row["group"], row["detector"]) for row in scores["average_precision"]} == {
@@ -219,7 +222,7 @@ def test_a_full_disk_is_one_line_that_names_the_file_and_leaves_no_half_of_it(tm
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (result.exit_code, result.stderr.count("error: ")) == (1, 1), result.output
     assert f"error: {run / WEIGHTS}: cannot be written" in result.stderr
-    assert [path.name for path in run.iterdir()] == [CONFIG]
+    assert [path.name for path in run.iterdir()] == [OPTIONS]
 
 
 def test_a_labelled_release_can_be_learned_from(tmp_path: Path) -> None:
