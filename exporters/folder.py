@@ -194,7 +194,7 @@ class Folder:
             return ""
 
     def _uri(self, place: str) -> str:
-        return storage.join(self._to, *place.split("/"))
+        return storage.join(self._to, place)
 
 
 def _place(folder: str, name: str) -> str:

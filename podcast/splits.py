@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from math import isclose
 
 from podcast.errors import InputError
 from podcast.model import Session
@@ -67,7 +68,7 @@ def assign(
     else where the balance is best. One that would tie train to test gets `LEFT_OUT`. Raises InputError if `previous` is itself
     against the rule.
     """
-    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+    if min(shares) < 0 or not isclose(sum(shares), 1):
         raise InputError(f"the shares of train, dev and test must be 0 or more and sum to 1, not {shares}")
     for name, split in previous.items():
         if split not in (*SPLITS, LEFT_OUT):

@@ -65,13 +65,17 @@ def test_a_length_that_the_source_does_not_tell_is_asked_of_the_audio(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("dclde", "DCLDE demands FileEndSec of a file without calls"), ("raven-birdnet", "a table without a row")]
+    ("name", "why"),
+    [
+        ("dclde", "DCLDE demands FileEndSec of a file without calls"),
+        ("raven-birdnet", "a table without a row is none to crowsetta"),
+    ],
 )
 def test_a_format_says_why_it_needs_the_length(name: str, why: str, tmp_path: Path) -> None:
     silent = replace(labelled(None), reviews=(NO_CALLS,))
     report, files = export(tmp_path, name, [silent], str(tmp_path))
     (refusal,) = report.refusals
-    assert refusal.reason.startswith(f"its length is unknown, and {why}") and files == {}
+    assert refusal.reason.startswith(f"its length is unknown, and {why} (") and files == {}
 
 
 def test_a_box_without_an_upper_bound_reaches_to_half_the_rate_of_its_audio(tmp_path: Path) -> None:
