@@ -138,7 +138,7 @@ def _say_blind(row: dict[str, Any]) -> None:
 
 
 def _changed(edits: ReviewEdits) -> dict[str, Any]:
-    return {"models": [row.as_dict() for row in edits.rows()], "without_length": edits.without_length}
+    return {"models": [row.as_dict() for row in edits.rows()], "without_length": edits.without_length, "unheard": edits.unheard}
 
 
 def _edits_table(rounds: Sequence[dict[str, Any]]) -> Table:

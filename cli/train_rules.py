@@ -12,15 +12,12 @@ from cli.servers import submitted_sessions
 from podcast import audio, storage
 from podcast.audio import Samples
 from podcast.errors import InputError
-from podcast.heard import HeardEnough
+from podcast.heard import SOMETHING, HeardEnough
 from podcast.report import Report
 from podcast.settings import load_settings
 
 if TYPE_CHECKING:
     from training.reviewed import Lessons, Reviewed
-
-SOMETHING = 1e-3
-"""The least share of a recording that must have been heard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ true one added. Of all ways to pair them the one with the fewest edits counts, s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evaluation.scoring import Span, bootstrap_interval, boxes
 from evaluation.tables import Labelled, Predicted
+from podcast.heard import unheard
 from podcast.model import Annotation, Detection, Outcome, Review, Session
 from podcast.overlap import Stretch, best_pairs
 from podcast.reviews import COMPLETED, calls_of, counted, others_of
@@ -159,16 +160,20 @@ class ReviewEdits:
 
     Fill it with `add`, session by session.
 
-    Reviews count that say "calls" or "no calls". `without_length` is how many of them were left out, since nothing tells how long
-    their session is.
+    Reviews count that say "calls" or "no calls", but for those before which nothing was heard (`unheard`), as if nobody had given
+    them, and those of which nothing tells how long their session is (`without_length`).
     """
 
     without_length: int = 0
+    unheard: int = 0
     _found: dict[str, list[Edits]] = field(default_factory=dict)
 
     def add(self, session: Session) -> None:
         """Take one session; each review of it counts its audio once."""
-        for review in counted(session):
+        silent = [review for review in session.reviews if unheard(review, session.recording.duration_s)]
+        self.unheard += sum(review.state in COMPLETED for review in silent)
+        said = tuple(review for review in session.reviews if review not in silent)
+        for review in counted(replace(session, reviews=said)):
             if review.state not in COMPLETED:
                 continue
             if not session.recording.duration_s:

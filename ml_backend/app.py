@@ -111,7 +111,7 @@ def create_app() -> Flask:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(exposition(), mimetype="text/plain; version=0.0.4")
+        return Response(exposition(settings), mimetype="text/plain; version=0.0.4")
 
     return app
 

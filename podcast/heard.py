@@ -15,6 +15,9 @@ from podcast.reviews import SILENT
 FASTEST = 2.5
 """How many times faster than the sound Label Studio's page can play (its slider "Playback speed" ends there)."""
 
+SOMETHING = 1e-3
+"""The least share of a recording that must have been heard, else nothing was."""
+
 
 def heard_share(review: Review, duration_s: float | None) -> float | None:
     """How much of a recording of `duration_s` seconds was heard at most before the review, from 0 to 1; None if nothing tells.
@@ -30,6 +33,12 @@ def heard_share(review: Review, duration_s: float | None) -> float | None:
     if heard.heard_s is not None:
         return 1.0 if heard.heard_s > length_s - EDGE_S else heard.heard_s / length_s
     return None if heard.open_s is None else min(1.0, FASTEST * heard.open_s / length_s)
+
+
+def unheard(review: Review, duration_s: float | None) -> bool:
+    """Whether it is known that nothing was heard before the review."""
+    share = heard_share(review, duration_s)
+    return share is not None and share < SOMETHING
 
 
 def too_short(review: Review, duration_s: float | None) -> bool | None:

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     ml_audio_timeout_s: float = Field(default=20.0, gt=0)
     ml_audio_max_samples: int = Field(default=60_000_000, gt=0, description="That one worker holds at a time, in all recordings")
     ml_predict_budget_s: float = Field(default=80.0, gt=0, description="Label Studio hangs up on a prediction after 100 s")
+    ml_edits_every_s: float = Field(
+        default=900.0, gt=0, description="How often at most Label Studio is asked what people changed, for /metrics"
+    )
     ml_basic_auth_user: str = ""
     ml_basic_auth_password: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from cli.main import cli
 from evaluation.edits import FROM_NOTHING, Edits, ReviewEdits, edit_row, edits
 from evaluation.scoring import Span
-from podcast.model import Detection, ModelRun, Outcome, ReviewState, SoundEvent
+from podcast.model import Detection, Heard, ModelRun, Outcome, ReviewState, SoundEvent
 from tests.releases.sessions import box, review, session
 
 CALLS, NO_CALLS = ReviewState.CALLS, ReviewState.NO_CALLS
@@ -100,6 +101,15 @@ def test_what_people_changed_is_counted_by_the_version_that_they_began_from() ->
         FROM_NOTHING: Edits(0, 0, 0, 1, 60.0),
     }
     assert made.without_length == 1
+
+
+def test_what_nobody_heard_is_no_review() -> None:
+    made = ReviewEdits()
+    unheard = replace(review("ann", NO_CALLS), heard=Heard(open_s=30.0, loaded=False, heard_s=0.0))
+    heard = replace(review("ben", CALLS, [(1, 2)]), heard=Heard(open_s=30.0, loaded=True, heard_s=20.0))
+    made.add(session("a", unheard, heard, model_runs=(NEW,)))
+    made.add(session("b", unheard, model_runs=(NEW,)))
+    assert ([(row.name, row.edits) for row in made.rows()], made.unheard) == ([("energy:2", Edits(added=1, seconds=60.0))], 2)
 
 
 def test_evaluate_prints_edits_by_recording_and_node_beside_an_empty_page(tmp_path: Path) -> None:
