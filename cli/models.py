@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cli.compare_models import NOTHING, compare_command
 from cli.output import REFUSED, json_option, print_json, print_table, say
+from cli.refresh_rounds import all_rounds_option, refresh_command, refreshed, round_option, tell
 
 if TYPE_CHECKING:
     from detectors.model_folder import Model
@@ -75,9 +76,11 @@ def add_command(folder: Path, as_json: bool) -> None:
 @models_command.command("promote")
 @click.argument("name")
 @click.option("--why", default="", help="Kept with the promotion; needed where the gate refused the model.")
+@round_option
+@all_rounds_option
 @json_option
-def promote_command(name: str, why: str, as_json: bool) -> None:
-    """Put a model into service, in place of the one that serves now."""
+def promote_command(name: str, why: str, round_names: tuple[str, ...], all_rounds: bool, as_json: bool) -> None:
+    """Put a model into service, in place of the one that serves now. Rounds that are named are then refreshed."""
     from detectors.registry import MAINTAINER
     from podcast.errors import InputError
 
@@ -85,7 +88,10 @@ def promote_command(name: str, why: str, as_json: bool) -> None:
     verdict = registry.verdict(name)
     if verdict and not verdict.promoted and not why.strip():
         raise InputError(f"the gate refused {registry.get(name).name}: {verdict.reason}. To overrule it say --why")
-    _say(registry.promote(name, MAINTAINER, why), as_json)
+    made = registry.promote(name, MAINTAINER, why)
+    if not as_json:
+        say(words_of(made))
+    tell(refreshed(round_names, all_rounds=all_rounds), asdict(made), as_json=as_json)
 
 
 @models_command.command("rollback")
@@ -93,7 +99,11 @@ def promote_command(name: str, why: str, as_json: bool) -> None:
 @json_option
 def rollback_command(why: str, as_json: bool) -> None:
     """Put back into service what served before."""
-    _say(registry_of_settings().rollback(why), as_json)
+    made = registry_of_settings().rollback(why)
+    if as_json:
+        print_json(asdict(made))
+    else:
+        say(words_of(made))
 
 
 def registry_of_settings() -> Registry:
@@ -171,13 +181,6 @@ def _gate(verdict: dict[str, Any] | None) -> str:
     return "passed" if verdict["promoted"] else f"refused: {verdict['reason']}"
 
 
-def _say(made: Promotion, as_json: bool) -> None:
-    if as_json:
-        print_json(asdict(made))
-    else:
-        say(words_of(made))
-
-
 def words_of(one: Promotion) -> str:
     """A promotion in a sentence."""
     what = {"rollback": "put back"}.get(one.by, f"promoted by the {one.by}")
@@ -192,3 +195,4 @@ def _plain(value: Any) -> str:
 
 
 models_command.add_command(compare_command)
+models_command.add_command(refresh_command)

@@ -273,10 +273,10 @@ class Server:
                         task["predictions"] = list(spool.group(str(task["id"])))
                     yield task
 
-    def retrieve_predictions(self, project_id: int) -> None:
-        """Label Studio's "Retrieve predictions" for every task: it asks the ML backend about those that lack its version."""
-        everything = {"selectedItems": {"all": True, "excluded": []}}
-        self.request("POST", f"/api/dm/actions?id=retrieve_tasks_predictions&project={project_id}", everything)
+    def retrieve_predictions(self, project_id: int, task_ids: list[int] | None = None) -> None:
+        """Label Studio's "Retrieve predictions" for tasks, or all: it asks the ML backend about those that lack its version."""
+        chosen = {"all": True, "excluded": []} if task_ids is None else {"all": False, "included": task_ids}
+        self.request("POST", f"/api/dm/actions?id=retrieve_tasks_predictions&project={project_id}", {"selectedItems": chosen})
 
     # Inside
 
