@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labelstudio.client import Server
 from labelstudio.signed import BLIND, is_signed
 from podcast.draw import drawn
 from podcast.model import Session
+
+if TYPE_CHECKING:
+    from labelstudio.client import Server  # its libraries are slow to import, and `podcast tasks` needs none of them
 
 
 def chosen(share: float) -> Callable[[Session], bool]:
