@@ -16,6 +16,8 @@ from podcast.report import Report
 
 if TYPE_CHECKING:
     from labelstudio.client import Server
+    from labelstudio.round_out import Round
+    from planning.verify import Pick, Wishes
 
 
 @click.command("verify")
@@ -44,17 +46,33 @@ def verify_command(
     Picked is where people disagree, where one person and a strong model disagree, and a sample of the rest, until a ground truth
     is marked. In Label Studio with the add-on, /rounds/NUMBER/compare/ shows the picked sessions with their answers side by side.
     """
-    from evaluation.agreement import Agreement
     from labelstudio.round_out import Round
     from labelstudio.second import ask_second, mark_for_a_look
-    from planning.people import People
-    from planning.verify import Wishes, pick
+    from planning.verify import Wishes
     from podcast.settings import load_settings
 
     found = Round.find(connect(load_settings()), round_name, project)
     server, number, report = found.server, int(found.project["id"]), Report()
     wishes = Wishes(_strong(server, number, strong), threshold, sample)
     _check(server, number, sessions)
+    picked, told = _read(found, wishes, report, as_json=as_json)
+    tasks = mark_for_a_look(server, number, {item.session_id: f"{item.reason}: {item.detail}" for item in picked})
+    wanted = {*sessions, *(item.session_id for item in picked if ask and item.answers == 1)}
+    report.counts.update(picked=len(picked), asked=ask_second(server, number, lambda name: name in wanted))
+    address = f"{server.url}/rounds/{number}/compare/"
+    head = {"round": round_name, "project": number, "url": address, "strong": wishes.strong, "threshold": threshold}
+    rows = [{**asdict(item), "address": f"{address}{tasks[item.session_id]}/"} for item in picked]
+    if not as_json:
+        _print({"picks": rows, **told})
+    finish(report, f"Round {round_name}, {address}", as_json=as_json, **head, picks=rows, **told)
+
+
+def _read(found: Round, wishes: Wishes, report: Report, *, as_json: bool) -> tuple[list[Pick], dict[str, Any]]:
+    """The sessions that are picked, and what the answers tell of each other."""
+    from evaluation.agreement import Agreement
+    from planning.people import People
+    from planning.verify import pick
+
     agreement, people, picked = Agreement(), People(), []
     report.counts.update(answered=0, picked=0, asked=0, decided=0, refused=0)
     with progress("Reading answers", as_json=as_json, total=None) as advance:
@@ -65,27 +83,12 @@ def verify_command(
             report.counts["decided"] += any(review.ground_truth for review in session.reviews)
             picked += [item] if (item := pick(session, wishes)) else []
             advance(1)
-    tasks = mark_for_a_look(server, number, {item.session_id: f"{item.reason}: {item.detail}" for item in picked})
-    wanted = {*sessions, *(item.session_id for item in picked if ask and item.answers == 1)}
-    report.counts["asked"] = ask_second(server, number, lambda name: name in wanted)
-    report.counts["picked"] = len(picked)
-    address = f"{server.url}/rounds/{number}/compare/"
-    rows = [{**asdict(item), "address": f"{address}{tasks[item.session_id]}/"} for item in picked]
-    told = {
-        "round": round_name,
-        "project": number,
-        "url": address,
-        "strong": wishes.strong,
-        "threshold": threshold,
-        "picks": rows,
+    return picked, {
         "agreement": [asdict(item) for item in agreement.measures()],
         "confusion": [{"one": one, "other": other, "count": count} for one, other, count in people.sounds()],
-        "certainty": {str(sure): {"agreed": found[True], "alone": found[False]} for sure, found in people.certainty.items()},
+        "certainty": {str(sure): {"agreed": seen[True], "alone": seen[False]} for sure, seen in people.certainty.items()},
         "help": [asdict(item) for item in people.help()],
     }
-    if not as_json:
-        _print(told)
-    finish(report, f"Round {round_name}, {address}", as_json=as_json, **told)
 
 
 def _strong(server: Server, project: int, given: str | None) -> str:

@@ -114,7 +114,6 @@ def test_the_coordinator_decides_and_the_decision_is_the_truth(
         "() => { const audio = document.querySelector('audio'); return audio.paused && audio.currentTime >= 0.7; }"
     )
     assert page.evaluate("() => document.querySelector('audio').currentTime") < 0.95
-    page.screenshot(path=str(studio.folder / "compare.png"))
     page.locator(".lane").nth(1).get_by_role("button", name="This one is right").click()
     page.wait_for_url(f"**/rounds/{project}/compare/")  # nothing else waits
     expect(page.locator("table.compared tr").nth(3)).to_contain_text("yes")
