@@ -16,20 +16,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy import fft
 
 from detectors.base import Framed
 from detectors.frames import Frames
 from detectors.rules import BoxRules, version
 from detectors.starter import RATE
 from evaluation.edits import same_edges
-from podcast.audio import Samples
+from podcast.audio import Samples, Wave
 from podcast.model import (
     CALL,
     Annotation,
@@ -45,7 +46,7 @@ from podcast.model import (
 )
 from podcast.overlap import best_pairs
 from training.loop import Sounds
-from training.sounds import Generator, band_level, disturbance, ship, varied
+from training.sounds import BAND_HZ, Generator, band_level, disturbance, ship, varied
 
 DATA = Path(os.environ.get("PODCAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MINUTE_S = 60.0
@@ -112,9 +113,7 @@ class Minute:
         """Its samples and its calls."""
         rng = _rng(*self.key)
         frames = round(MINUTE_S * RATE)
-        noise = _noise(rng, self.node, self.when, frames)
-        level = band_level(noise)
-        wave = noise
+        wave, level = _noise(rng, self.node, self.when, frames)
         spans: list[tuple[int, int, bool]] = []
         others = [clip for clip in self.sounds.others if clip.source]
         for clips, count in (
@@ -220,6 +219,21 @@ ANN, BOB = Annotator("ann"), Annotator("bob", misses=0.12, leaves=0.05, edge_s=0
 ACCEPTS_ALL = Annotator("eager", misses=1.0, leaves=1.0, deletes=0.0, doubts=0.0, tolerates_s=MINUTE_S)
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A minute that was reviewed, its calls, and its frames."""
+
+    session: Session
+    calls: tuple[SoundEvent, ...]
+    frames: Frames
+
+    @property
+    def audio(self) -> tuple[Samples, int]:
+        """In place of its sound, which is not kept: a sample a second by which an `Ear` knows it from all others."""
+        name = hashlib.sha256(self.session.id.encode()).digest()
+        return np.resize(np.frombuffer(name, np.uint8), round(MINUTE_S)).astype(np.float32)[:, None], 1
+
+
 class Ear:
     """A detector that listens to a recording once: frames are kept by what was heard, for other rules too."""
 
@@ -238,16 +252,25 @@ class Ear:
 
     def frames(self, samples: Samples, sample_rate: int) -> Frames:
         """See `Framed`."""
-        heard = hashlib.sha256(np.ascontiguousarray(samples[::50]).tobytes()).hexdigest()
+        heard = self.key(samples)
         if heard not in self.kept:
             self.kept[heard] = self.detector.frames(samples, sample_rate)
         return self.kept[heard]
 
+    @staticmethod
+    def key(samples: Samples) -> str:
+        """By what frames are kept."""
+        return hashlib.sha256(np.ascontiguousarray(samples[:: 1 + len(samples) // 20_000]).tobytes()).hexdigest()
+
+    def remember(self, heard: Iterable[Heard]) -> None:
+        """Know these minutes by what stands for their sound."""
+        self.kept.update({self.key(one.audio[0]): one.frames for one in heard})
+
     def detect(self, recordings: Sequence[tuple[Samples, int]]) -> list[list[Detection]]:
         """See `Detector`; without rules, a box's confidence is that of `energy`."""
-        return [self._boxes(self.frames(samples, sample_rate)) for samples, sample_rate in recordings]
+        return [self.boxes(self.frames(samples, sample_rate)) for samples, sample_rate in recordings]
 
-    def _boxes(self, frames: Frames) -> list[Detection]:
+    def boxes(self, frames: Frames) -> list[Detection]:
         if self.rules is not None:
             return [Detection(event, CALL, chance, self.model_run) for event, chance in self.rules.boxes(frames)]
         found, boxes = self.fixed_cut.events(frames)
@@ -274,20 +297,40 @@ def asked(minute: Minute, made: Made, ear: Ear, annotators: Sequence[Annotator],
     )
 
 
-def _noise(rng: Generator, node: Node, when: int, frames: int) -> Samples:
-    """Sea, ships and short sounds of a node in a round; the sea's level between 0.5 and 8 kHz is 1 in a quiet round."""
-    hertz = np.maximum(np.fft.rfftfreq(frames, 1 / RATE), 50)
-    wave = np.fft.irfft(np.fft.rfft(rng.standard_normal(frames)) / hertz**node.slope, frames).astype(np.float32)
+def listen(minute: Minute, ear: Ear, annotators: Sequence[Annotator], seed: int) -> Heard:
+    """Make a minute, let it be reviewed (`asked`), and forget its sound."""
+    made = minute.made()
+    heard = Heard(asked(minute, made, ear, annotators, seed), made.calls, ear.frames(*made.audio))
+    ear.remember([heard])
+    return heard
+
+
+def _noise(rng: Generator, node: Node, when: int, frames: int) -> tuple[Wave, float]:
+    """Sea, ships and short sounds of a node in a round, and the level of sea and ship between 0.5 and 8 kHz; that of the sea is 1
+    in a quiet round."""
+    spectrum = fft.rfft(rng.standard_normal(frames, np.float32)) * _colour(node.slope, frames)
+    level = 10 ** (node.noise_db(when) / 20)
     swell = np.interp(np.arange(frames), np.linspace(0, frames, 8), 10 ** (0.3 * rng.normal(size=8) / 2)).astype(np.float32)
-    wave *= swell * 10 ** (node.noise_db(when) / 20) / band_level(wave)
-    level = band_level(wave)
+    wave = level * swell * fft.irfft(spectrum, frames)
     if rng.random() < node.ships:
         near = ship(rng, frames)
-        wave += near * level * 10 ** (rng.uniform(-15, 0) / 20) / band_level(near)
+        near_level = level * 10 ** (rng.uniform(-15, 0) / 20)
+        wave += near * (near_level / band_level(near))
+        level = float(np.hypot(level, near_level))
     for _ in range(rng.poisson(node.clicks)):
         short = disturbance(rng, frames)
-        wave += short * level * 10 ** (rng.uniform(-5, 20) / 20) / max(float(np.abs(short).max()), 1e-9)
-    return wave
+        wave += short * (level * 10 ** (rng.uniform(-5, 20) / 20) / max(float(np.abs(short).max()), 1e-9))
+    return wave, level
+
+
+@lru_cache
+def _colour(slope: float, frames: int) -> Wave:
+    """What makes white noise fall with frequency, its level between 0.5 and 8 kHz then 1; of shape (frames // 2 + 1,)."""
+    hertz = np.fft.rfftfreq(frames, 1 / RATE)
+    shape = np.maximum(hertz, 50) ** -slope
+    inside = (hertz > BAND_HZ[0]) & (hertz < BAND_HZ[1])
+    colour: Wave = (shape / np.sqrt(2 * (shape[inside] ** 2).sum() / frames)).astype(np.float32)
+    return colour
 
 
 def _rng(*key: object) -> Generator:

@@ -26,10 +26,12 @@ FURTHEST_S, APART_S = 15.0, 2.0
 """How far labels are moved to see where they fit best; from `APART_S` on, they fit by chance alone."""
 CHANCE = 6.0
 """So many standard deviations above chance must labels fit the sounds; those of a careful round reach 18 and more."""
+EXPECTED = 10.0
+"""Boxes that others would have found right, or changed; from fewer nothing follows."""
 LOST = 0.5
 """Boxes of the detector lie on calls at least this often, measured by how often others found calls under them."""
-UNCHANGED, EXPECTED = 0.25, 10.0
-"""Where others would have changed `EXPECTED` boxes, at least this share of that was changed."""
+UNCHANGED = 0.25
+"""At least this share of the boxes was changed that others would have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,7 @@ def _against_others(group: Sequence[Said], others: Sequence[Said]) -> Iterator[s
         return
     own, theirs = [one.edits for one in group], [one.edits for one in others]
     usual, found = _on_calls(theirs), _on_calls(own)
-    boxes = sum(map(_shown, own))
-    if usual and found is not None and boxes >= FEWEST_BOXES:
+    if usual is not None and found is not None and usual * sum(map(_shown, own)) >= EXPECTED:
         interval = bootstrap_interval(lambda members: _on_calls([own[at] for at in members]), len(own), level=0.9)
         if interval and interval[1] < LOST * usual:
             yield (
