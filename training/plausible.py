@@ -85,7 +85,7 @@ def _against_sounds(group: Sequence[Said]) -> Iterator[str]:
 def fit_by_shift(group: Sequence[Said]) -> tuple[Numbers, Numbers]:
     """By how many seconds the detector's boxes are moved, of shape (shifts,), and how well labels fit them then: in standard
     deviations above what shifts of `APART_S` and more give by chance. Empty for recordings that are too short to tell."""
-    furthest = int(min(FURTHEST_S, *(one.seconds / 2 for one in group)) / HOP_S)
+    furthest = int(min(FURTHEST_S, *(one.seconds / 2 - HOP_S for one in group)) / HOP_S)  # no further than round its recording
     if furthest * HOP_S < 2 * APART_S:
         return np.zeros(0), np.zeros(0)
     fits = np.zeros(2 * furthest + 1)
