@@ -7,6 +7,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 
 import click
@@ -35,7 +36,7 @@ FOLDER = Path(".podcast/demo")
 def demo_command(
     check_: bool, port: int | None, ml_port: int | None, folder: Path | None, audio: Path | None, page_audio: str
 ) -> None:
-    """Start Label Studio and the ML backend with a demo round; Ctrl-C ends both.
+    """Start Label Studio, the ML backend and its trainer with a demo round; Ctrl-C ends them.
 
     Everything stays on this machine, in one folder. The next start goes on where this one ended.
     """
@@ -76,6 +77,7 @@ def _show(running: Demo) -> None:
         f"  with   {running.account.password}\n\n"
         f"For other commands in a second window:\n"
         f"  export LABEL_STUDIO_URL={running.server.url} LABEL_STUDIO_API_KEY={running.account.token}\n"
+        f"  export {' '.join(f'{name}={quote(value)}' for name, value in running.learning.items())}\n"
         f"  podcast export --round {running.round_name!r} --to labels\n\n"
         "Ctrl-C ends the demo."
     )

@@ -12,13 +12,13 @@ from podcast import redact
 # A command's function is imported when it is called for, since the libraries of all take a second; the words begin its help.
 COMMANDS = {
     "account": ("cli.account:account_command", "Make every round of a Pod.Cast account a round in Label Studio"),
-    "demo": ("cli.demo:demo_command", "Start Label Studio and the ML backend with a demo round"),
+    "demo": ("cli.demo:demo_command", "Start Label Studio, the ML backend and its trainer with a demo round"),
     "detect": ("cli.detect:detect_command", "Find calls in AUDIO: WAVs, folders and prefixes"),
     "doctor": ("cli.doctor:doctor_command", "Look at settings, servers and rounds"),
     "evaluate": ("cli.evaluate:evaluate_command", "Score PREDICTIONS against TRUTH"),
     "export": ("cli.export:export_command", "Write the completed sessions of a round"),
     "import": ("cli.import_:import_command", "Bring SOURCE into Label Studio as a round"),
-    "models": ("cli.models:models_command", "Show the models of the registry, and which is in service"),
+    "models": ("cli.models:models_command", "Show the models of the registry, which is in service, and what is being trained"),
     "plan": ("cli.plan:plan_command", "Choose the next round from POOLS that nobody has heard"),
     "release": ("cli.release:release_command", "Make a dataset release of one or more rounds"),
     "rounds": ("cli.rounds:rounds_command", "Show every round and how far it is"),
@@ -28,6 +28,7 @@ COMMANDS = {
         "cli.train:train_command",
         "Train a network, or learn the box rules and scores of any detector",
     ),
+    "trainer": ("cli.trainer:trainer_command", "Work the queue of trainings"),
     "verify": ("cli.verify:verify_command", "Pick the sessions of a round that deserve another look"),
 }
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from cli.compare_models import NOTHING, compare_command
 from cli.output import REFUSED, json_option, print_json, print_table, say
 from cli.refresh_rounds import all_rounds_option, refresh_command, refreshed, round_option, tell
+from cli.trainings import in_words, trainings
 
 if TYPE_CHECKING:
     from detectors.model_folder import Model
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def models_command(ctx: click.Context, as_json: bool) -> None:
-    """Show the models of the registry, and which is in service.
+    """Show the models of the registry, which is in service, and what is being trained.
 
     A model is a folder that `podcast train` wrote: weights, rules, card and scores, named by its content. A unique beginning of
     its name will do.
@@ -118,6 +119,7 @@ def registry_of_settings() -> Registry:
 def _table(registry: Registry, as_json: bool) -> None:
     from podcast.errors import InputError, Refusal
     from podcast.report import Report
+    from podcast.settings import load_settings
 
     report, history, rows = Report(), registry.history(), []
     for model in report.accepted(registry.found()):
@@ -125,13 +127,15 @@ def _table(registry: Registry, as_json: bool) -> None:
             rows.append((_as_dict(registry, model, history), _before_and_after(model.scores())))
         except InputError as error:
             report.refuse(Refusal(model.name, str(error)))
-    last = history[-1] if history else None
+    last, queued = history[-1] if history else None, trainings(load_settings())
     if as_json:
         in_service = {"in_service": last.model if last else None, "promotion": asdict(last) if last else None}
         models = [{**row, "edits_a_minute": edits} for row, edits in rows]
-        print_json({"registry": registry.uri, **in_service, "models": models, **report.as_dict()})
+        print_json({"registry": registry.uri, **in_service, "models": models, "trainings": queued, **report.as_dict()})
     else:
         _print(registry, rows, last)
+        for line in in_words(queued):
+            say(line)
         for refusal in report.refusals:
             say(f"refused: {refusal}", err=True)
     if report.refusals:

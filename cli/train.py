@@ -11,6 +11,7 @@ from cli.options import min_heard_option
 from cli.output import json_option
 from cli.train_network import Course, train_network
 from cli.train_rules import Said, train_rules
+from cli.trainings import ask_for_training
 from podcast.errors import InputError
 
 
@@ -18,14 +19,18 @@ from podcast.errors import InputError
 @click.option(
     "--to",
     "run_folder",
-    required=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the run.",
+    help="Folder of the run; without it, --round goes into the queue that `podcast trainer` works.",
 )
 @click.option("--manifest", metavar="URI", help="Table of call clips and backgrounds: path, role, session, label, licence.")
 @click.option("--truth", metavar="URI", help="Table of a dataset release; its WAVs lie in --audio.")
-@click.option("--round", "round_name", help="Learn from the reviewed sessions of this round; their WAVs lie in --audio.")
+@click.option(
+    "--round",
+    "round_names",
+    multiple=True,
+    help="Learn from the reviewed sessions of this round; with --to, their WAVs lie in --audio. Without --to repeat it.",
+)
 @click.option("--file", "export_file", metavar="URI", help="The same from Label Studio's JSON export.")
 @click.option("--audio", "audio_folder", metavar="URI", help="Folder with the WAVs of --truth, --round or --file.")
 @click.option(
@@ -65,10 +70,10 @@ from podcast.errors import InputError
 )
 @json_option
 def train_command(
-    run_folder: Path,
+    run_folder: Path | None,
     manifest: str | None,
     truth: str | None,
-    round_name: str | None,
+    round_names: tuple[str, ...],
     export_file: str | None,
     audio_folder: str | None,
     sounds_table: str | None,
@@ -90,7 +95,16 @@ def train_command(
 
     The same command goes on with a run that was interrupted. When it is done DIR is a model: use it as `--detector model:DIR`, or
     put it into the registry by `podcast models add DIR`.
+
+    With --round and without --to the trainer learns rules and scores, beginning with the model in service: `podcast trainer`.
     """
+    if run_folder is None:
+        _only_rounds(recipe)
+        ask_for_training(round_names, as_json=as_json)
+        return
+    if len(round_names) > 1:
+        raise InputError("--round: with --to name one round; the trainer takes several, without --to")
+    round_name = next(iter(round_names), None)
     said = Said(truth, sounds_table, round_name, export_file, min_heard, previous, audio_folder)
     if recipe == "network":
         course = Course(hold_out, validate, all_layers, seed, epochs, steps)
@@ -101,3 +115,13 @@ def train_command(
         if given(name) is ParameterSource.COMMANDLINE:
             raise InputError(f"--{name.replace('_', '-')} belongs to --recipe network")
     train_rules(run_folder, start_from, said, as_json=as_json)
+
+
+def _only_rounds(recipe: str) -> None:
+    """Raises InputError naming an option that means nothing to the queue of trainings."""
+    context = click.get_current_context()
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    own = given - {"round_names", "as_json"} - ({"recipe"} if recipe == "rules" else set())
+    if own:
+        options = {option.name: option.opts[0] for option in context.command.params}
+        raise InputError(f"{options[min(own)]} needs --to; without it the trainer learns, and takes --round alone")

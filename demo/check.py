@@ -1,4 +1,4 @@
-"""The whole loop, unattended: import, pre-label, annotate as people do, export, and compare box by box.
+"""The whole loop, unattended: import, pre-label, annotate as people do, export, and compare box by box; then learn.
 
 What is expected is worked out from what was submitted, never from what was exported.
 """
@@ -8,61 +8,40 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from demo.learn import learn
 from demo.round import Demo
 from demo.sessions import DemoSession
+from demo.steps import Steps
 from exporters import EXPORTERS
 from exporters.base import WriteOptions
 from labelstudio.json_export import read_export
 from labelstudio.labels import LabelConfig
 from labelstudio.round_out import to_sessions
-from podcast.errors import PodcastError
 from podcast.report import Report
 
 Json = dict[str, Any]
 Boxes = list[tuple[float, float]]
 
 
-@dataclass(slots=True)
-class _Steps:
-    """The steps taken, and whether each held."""
-
-    steps: list[Json] = field(default_factory=list)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Json]:
-        """One step; `detail["holds"]` decides, and an error of ours means that it did not hold."""
-        detail: Json = {"step": name, "holds": False}
-        self.steps.append(detail)
-        try:
-            yield detail
-        except PodcastError as error:
-            detail["error"] = str(error)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every step held."""
-        return all(step["holds"] for step in self.steps)
-
-
 def check(demo: Demo) -> Json:
     """Run the loop in a fresh demo. Gives `ok` and what each step found."""
-    steps = _Steps()
+    steps = Steps()
     _import(demo, steps)
     tasks = _prelabel(demo, steps)
     expected = _annotate(demo, tasks, steps) if steps.ok else {}
     with TemporaryDirectory(prefix="podcast-check-") as folder:
         if steps.ok:
             _export(demo, expected, Path(folder), steps)
+    if steps.ok:
+        learn(demo, steps)
     return {"ok": steps.ok, "steps": steps.steps}
 
 
-def _import(demo: Demo, steps: _Steps) -> None:
+def _import(demo: Demo, steps: Steps) -> None:
     with steps.step("import") as detail:
         report = demo.fill()
         detail.update(report.counts, holds=report.counts["created"] == len(demo.truth) and not report.refusals)
@@ -72,7 +51,7 @@ def _import(demo: Demo, steps: _Steps) -> None:
         detail.update(report.counts, holds=same == (0, 0, len(demo.truth)))
 
 
-def _prelabel(demo: Demo, steps: _Steps) -> dict[str, Json]:
+def _prelabel(demo: Demo, steps: Steps) -> dict[str, Json]:
     """Predictions through Label Studio, once a session; gives each session's task with its prediction."""
     project = demo.project_id
     tasks = {data["session_id"]: {"id": number, "data": data} for number, data in demo.server.tasks(project)}
@@ -101,7 +80,7 @@ def _recall(truth: list[DemoSession], tasks: dict[str, Json]) -> tuple[int, int,
     return found, calls, boxes
 
 
-def _annotate(demo: Demo, tasks: dict[str, Json], steps: _Steps) -> dict[str, Boxes | None]:
+def _annotate(demo: Demo, tasks: dict[str, Json], steps: Steps) -> dict[str, Boxes | None]:
     """One session for each thing that people do; gives the boxes that an export must hold, None for no file at all."""
     names = [session.id for session in demo.truth]
     expected: dict[str, Boxes | None] = {}
@@ -163,7 +142,7 @@ def _no_calls(result: list[Json]) -> tuple[list[Json], bool]:  # noqa: ARG001 (p
     return [], False
 
 
-def _export(demo: Demo, expected: dict[str, Boxes | None], folder: Path, steps: _Steps) -> None:
+def _export(demo: Demo, expected: dict[str, Boxes | None], folder: Path, steps: Steps) -> None:
     config, project = LabelConfig.load(), demo.project_id
 
     def write(name: str, tasks: Iterator[Json], users: dict[int, str]) -> tuple[Report, dict[str, bytes]]:

@@ -7,12 +7,12 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from demo.install import install_label_studio
 from demo.processes import Child
-from demo.servers import Account, free_port, label_studio, ml_backend
+from demo.servers import Account, free_port, label_studio, learning, ml_backend, trainer
 from demo.sessions import DemoSession, write_sessions
 from detectors import known_detector
 from detectors.registry import spec_in_service
@@ -34,7 +34,7 @@ WORDS = (
 
 @dataclass(slots=True)
 class Demo:
-    """A running demo: both servers, and the account to log in with."""
+    """A running demo: both servers and the trainer, and the account to log in with."""
 
     server: Server
     account: Account
@@ -46,6 +46,8 @@ class Demo:
     round_name: str
     copies: bool = True
     """Whether the page plays listening copies."""
+    learning: dict[str, str] = field(default_factory=dict)
+    """The settings by which commands find its queue of trainings and its registry of models."""
 
     @property
     def project_id(self) -> int:
@@ -83,7 +85,7 @@ class Demo:
 def demo(
     folder: Path, port: int, ml_port: int, audio: Path | None, say: Callable[[str], None], *, copies: bool = True
 ) -> Iterator[Demo]:
-    """Start both servers with their state below `folder`, for the time of the block.
+    """Start both servers and the trainer with their state below `folder`, for the time of the block.
 
     `audio` is a folder of WAVs in place of the synthetic sessions; with `copies` the page plays listening copies. Label Studio is
     installed first if there is none. Raises InputError if a port is taken, if `audio` holds no WAV, if another demo runs in
@@ -113,7 +115,9 @@ def demo(
         ]
         for child in children:
             child.wait_healthy()
-        yield Demo(Server(url, account.token), account, children, ml_url, root, place, truth, name, copies)
+        learns = learning(folder / "ml-backend")
+        children.append(stack.enter_context(trainer(folder / "ml-backend", url, root, account)))
+        yield Demo(Server(url, account.token), account, children, ml_url, root, place, truth, name, copies, learns)
 
 
 @contextmanager

@@ -84,10 +84,8 @@ def ml_backend(
         "ML_HOST": "127.0.0.1",
         "ML_PORT": str(port),
         "ML_CACHE_DIR": str(folder / "cache"),
-        "LABEL_STUDIO_URL": label_studio_url,
-        "LABEL_STUDIO_API_KEY": account.token,
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
-        "AUDIO_SIGNING_KEY": account.token,  # with which the demo signs its tasks, whatever .env says
+        **_settings(label_studio_url, document_root, account),
+        **learning(folder),
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:ml_backend.gunicorn_conf"]
     url = f"http://127.0.0.1:{port}/health"
@@ -95,6 +93,29 @@ def ml_backend(
         if wait:
             child.wait_healthy()
         yield child
+
+
+@contextmanager
+def trainer(folder: Path, label_studio_url: str, document_root: Path, account: Account) -> Iterator[Child]:
+    """What works the queue that an ML backend with the same `folder` fills, for the time of the block."""
+    env = {**_settings(label_studio_url, document_root, account), **learning(folder)}
+    command = [sys.executable, "-m", "cli.main", "trainer"]
+    with running("the trainer", command, env, folder / "trainer.log", "", 0) as child:
+        yield child
+
+
+def learning(folder: Path) -> dict[str, str]:
+    """The settings by which an ML backend, a trainer and commands meet: where trainings wait, and where models are."""
+    return {"ML_QUEUE": str(folder / "queue.db"), "ML_REGISTRY": str(folder / "models")}
+
+
+def _settings(label_studio_url: str, document_root: Path, account: Account) -> dict[str, str]:
+    return {
+        "LABEL_STUDIO_URL": label_studio_url,
+        "LABEL_STUDIO_API_KEY": account.token,
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(document_root),
+        "AUDIO_SIGNING_KEY": account.token,  # with which the demo signs its tasks, whatever .env says
+    }
 
 
 def free_port(port: int = 0, option: str = "the port") -> int:

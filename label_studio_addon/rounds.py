@@ -108,4 +108,5 @@ def _team(project: Project) -> dict[str, Any]:
         "second_given": second.annotate(people=people).filter(people__gt=1).count(),
         "models": sorted((name or "no name", count) for name, count in models),
         "shown": project.model_version or "",
+        "training": [item.description for item in project.ml_backends.all() if (item.description or "").startswith("Training: ")],
     }

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from demo.servers import Account, label_studio, ml_backend
+from demo.servers import Account, label_studio, learning, ml_backend
 from detectors.registry import Registry
 from labelstudio.client import Server
 from podcast import audio
@@ -152,19 +152,24 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
 
 
 @pytest.fixture(scope="session")
-def served_registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """What `ml_backend_url` serves from. Nothing is promoted; whoever promotes something rolls it back."""
-    return Registry(str(tmp_path_factory.mktemp("registry")))
+def ml_backend_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where that ML backend has its cache, its queue and its registry."""
+    return tmp_path_factory.mktemp("ml-backend")
 
 
 @pytest.fixture(scope="session")
-def ml_backend_url(studio: LabelStudio, served_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served_registry(ml_backend_folder: Path) -> Registry:
+    """What `ml_backend_url` serves from. Nothing is promoted; whoever promotes something rolls it back."""
+    return Registry(learning(ml_backend_folder)["ML_REGISTRY"])
+
+
+@pytest.fixture(scope="session")
+def ml_backend_url(studio: LabelStudio, ml_backend_folder: Path) -> Iterator[str]:
     """One ML backend under gunicorn with two workers, able to read what Label Studio serves; its boxes follow the audio alone."""
-    port, folder = own_port(), tmp_path_factory.mktemp("ml-backend")
+    port, folder = own_port(), ml_backend_folder
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ML_DETECTOR", "energy")
-            patch.setenv("ML_REGISTRY", served_registry.uri)
             stack.enter_context(ml_backend(folder, port, studio.url, studio.document_root, studio.account))
         yield f"http://127.0.0.1:{port}"
 

@@ -61,7 +61,7 @@ def test_keeps_to_the_compose_specification(compose: dict[str, Any], tmp_path: P
 
 def test_what_services_name_is_there(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"proxy", "label-studio", "ml-backend", "postgres", "backup", "s3", "azure", "legacy"}
+    assert set(services) == {"proxy", "label-studio", "ml-backend", "trainer", "postgres", "backup", "s3", "azure", "legacy"}
     assert {name for name, service in services.items() if service.get("profiles") == ["dev"]} == {"s3", "azure"}
     assert services["legacy"]["profiles"] == ["legacy"]
     for service in services.values():
@@ -138,7 +138,7 @@ FIRST_ACCOUNT = {"LABEL_STUDIO_USERNAME", "LABEL_STUDIO_PASSWORD", "LABEL_STUDIO
 def test_every_variable_is_one_that_is_read(compose: dict[str, Any]) -> None:
     read = {name.upper() for name in Settings.model_fields}
     clouds = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"}
-    for name in ("ml-backend", "legacy"):
+    for name in ("ml-backend", "trainer", "legacy"):
         assert compose["services"][name]["environment"].keys() <= read | clouds
     variables = {match["name"] for match in VARIABLE.finditer(COMPOSE.read_text())}
     assert example().keys() == variables | {"ML_BACKEND_URL"}  # which `podcast import` reads
@@ -196,10 +196,24 @@ def test_label_studio_reaches_the_ml_backend_and_both_the_audio(compose: dict[st
     label_studio, ml_backend = compose["services"]["label-studio"], compose["services"]["ml-backend"]
     assert label_studio["environment"]["USE_DEFAULT_BANNED_SUBNETS"] == "false"
     assert example()["ML_BACKEND_URL"] == f"http://ml-backend:{ml_backend['expose'][0]}"
-    for service in (label_studio, ml_backend):
+    for service in (label_studio, ml_backend, compose["services"]["trainer"]):
         root = service["environment"]["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"]
         [audio] = [volume for volume in service["volumes"] if not isinstance(volume, str)]
         assert (audio["type"], audio["target"], audio["read_only"]) == ("bind", root, True)
+
+
+def test_ml_backend_and_trainer_meet_in_one_queue_and_one_registry() -> None:
+    compose = composed(filled() | {"ML_QUEUE": "", "ML_REGISTRY": ""})
+    services = [compose["services"][name] for name in ("ml-backend", "trainer")]
+    [volume] = {volume for service in services for volume in service["volumes"] if str(volume).startswith("learning:")}
+    for service in services:
+        assert volume in service["volumes"]
+        for name in ("ML_QUEUE", "ML_REGISTRY"):
+            assert Path(service["environment"][name]).is_relative_to(volume.partition(":")[2])
+            assert f"{name}={service['environment'][name]}" in dockerfile()["ENV"].split()
+    assert volume.partition(":")[2] in dockerfile()["VOLUME"].split()
+    # The proxy's own host name is of no use inside: both speak to Label Studio by its name in the network.
+    assert {service["environment"]["LABEL_STUDIO_URL"] for service in services} == {"http://label-studio:8080"}
 
 
 ASK_LABEL_STUDIO = """

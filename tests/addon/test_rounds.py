@@ -6,12 +6,14 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from click.testing import CliRunner
 
 from cli.main import cli
+from podcast.jobs import Job, Queue
 from tests.addon.conftest import Volunteer, token_of
 from tests.conftest import ROOT, LabelStudio
 
@@ -127,3 +129,33 @@ def test_the_coordinators_page_is_for_maintainers(
     assert shown.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert volunteer.http.get("/rounds/report/").status_code == 403
     assert "/rounds/report/" not in volunteer.http.get("/rounds/").text
+
+
+def test_the_button_and_the_counter_ask_and_maintainers_see_what_is_trained(
+    studio: LabelStudio, volunteers: Callable[[], Volunteer], described: int, ml_backend_url: str, ml_backend_folder: Path
+) -> None:
+    server, job = studio.server, Job((described,))
+    server.ensure_ml_backend(described, ml_backend_url)
+    [backend] = server.ml_backends(described)
+    with Queue(str(ml_backend_folder / "queue.db")) as queue:
+        for _ in range(2):  # the button, twice: one job
+            server.request("POST", f"/api/ml/{backend['id']}/train")
+        assert queue.waiting() == [job]
+        queue.take()
+        queue.end(job, "not trained: 20 are missing")
+        server.request("PATCH", f"/api/projects/{described}/", {"min_annotations_to_start_training": 2})
+        volunteer = volunteers()
+        for waiting in ([], [job]):
+            volunteer.submit(volunteer.next_session(described)["id"])
+            assert queue.waiting() == waiting
+        queue.take()
+        queue.end(job, "not trained: 18 are missing")
+    server.tell_at_ml_backends(described, "begun")
+    server.tell_at_ml_backends(described, "not trained: <18> are missing")
+    with as_maintainer(studio) as http:
+        assert "Training: not trained: <18> are missing" in plain(section(http.get("/rounds/").text, described))
+    assert "Training: " not in volunteer.http.get("/rounds/").text
+    own = {"project": described, "url": ml_backend_url, "description": "of the whole bay"}
+    server.request("PATCH", f"/api/ml/{backend['id']}", own)
+    server.tell_at_ml_backends(described, "begun")
+    assert server.ml_backends(described)[0]["description"] == "of the whole bay"
