@@ -18,6 +18,7 @@ from podcast.settings import Settings
 if TYPE_CHECKING:
     from detectors.base import Load
     from pipeline.listen import Listened
+    from planning.missed import Examples
     from planning.pool import Candidate
 
 
@@ -29,6 +30,7 @@ class Listening:
     settings: Settings
     notes: Report
     advance: Callable[[float], None]
+    examples: Examples | None = None
 
     @property
     def load(self) -> Load | None:
@@ -71,7 +73,7 @@ def _of_folder(folder: str, node: str, listening: Listening) -> Iterator[Candida
             continue
         uri = item if isinstance(item, str) else item.uri
         try:
-            yield _noted(named(storage.stem(uri), folder, node), item)
+            yield _noted(named(storage.stem(uri), folder, node), item, listening.examples)
         except PodcastError as error:
             yield Refusal(uri, str(error))
     if not there:
@@ -93,14 +95,18 @@ def _of_archive(pool: str, listening: Listening) -> Iterator[Candidate | Refusal
             listening.notes, listening.advance,
         )  # fmt: skip
         for item in heard:
-            yield item if isinstance(item, Refusal) else _noted(named(item.name, f"hls://{window.node}", window.node), item)
+            if isinstance(item, Refusal):
+                yield item
+            else:
+                yield _noted(named(item.name, f"hls://{window.node}", window.node), item, listening.examples)
     yield from refusals
 
 
-def _noted(candidate: Candidate, heard: Listened | str) -> Candidate:
+def _noted(candidate: Candidate, heard: Listened | str, examples: Examples | None) -> Candidate:
     """The candidate with what the detector made of it."""
     if isinstance(heard, str):
         return candidate
     chances = tuple(item.chance for item in heard.impression.events)
     start, vector = heard.start or candidate.start, heard.impression.vector
-    return replace(candidate, start=start, duration_s=heard.duration_s, chances=chances, vector=vector)
+    alike = examples.alike(heard.impression.faint) if examples else 0.0
+    return replace(candidate, start=start, duration_s=heard.duration_s, chances=chances, vector=vector, alike=alike)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.archive import archive_options, split_options
 from cli.listen import Listening, pool_of
+from cli.missed import clues_of
 from cli.options import MOST_S, SHARE, Number
 from cli.output import finish, json_option, progress
 from cli.servers import connect
@@ -37,6 +39,8 @@ HOURS_OF_DAY = re.compile(r"(\d{1,2})-(\d{1,2})")
 @click.option("--gap", "gap_s", type=Number(0, MOST_S), default=600.0, show_default=True,
               help="Seconds at one node that must lie between two sessions.")  # fmt: skip
 @click.option("--blind", type=SHARE, default=0.1, show_default=True, help="Share of sessions that come without predictions.")
+@click.option("--missed", "missed_in", multiple=True, metavar="URI|round:NAME",
+              help="Look for missed calls: like those in reports, bouts, and boxes that people added.")  # fmt: skip
 @click.option("--held", multiple=True, metavar="URI", help="A release, export or plan whose sessions are left out.")
 @click.option("--rounds/--no-rounds", "ask_rounds", default=True, show_default=True,
               help="Leave out what the rounds in Label Studio have.")  # fmt: skip
@@ -54,6 +58,7 @@ def plan_command(
     even: tuple[str, ...],
     gap_s: float,
     blind: float,
+    missed_in: tuple[str, ...],
     held: tuple[str, ...],
     ask_rounds: bool,
     seed: int,
@@ -65,11 +70,12 @@ def plan_command(
     """Choose the next round from POOLS that nobody has heard: tables of predictions, folders of WAVs, or hls://NODE.
 
     WAVs and the archive are listened to by the detector first; a table says what one has found. `podcast import plan.csv` makes
-    the round, in the plan's order.
+    the round, in the plan's order. With --missed it is a list of where calls were most likely passed over, the likeliest first.
     """
     from planning.interest import shares_of
+    from planning.missed import missed
     from planning.picture import picture
-    from planning.plan import Wishes, plan
+    from planning.plan import Wishes, plan, with_blind
     from planning.pool import Pool
     from planning.table import SUFFIX, write_plan
 
@@ -83,11 +89,17 @@ def plan_command(
     with Pool(seed) as pool:
         with progress("Reading the pool", as_json=as_json) as advance:
             listening = Listening(archive, settings, report, lambda count: advance(round(count)))
+            if missed_in:
+                clues, examples = clues_of(missed_in, listening.load and listening.load(), settings, report)
+                listening = replace(listening, examples=examples)
             pool.add(report.accepted(pool_of(pools, source_guid, listening)))
         for name, recording in _held(held, ask_rounds, settings, report):
             pool.hold(name, recording)
         report.counts.update(pool=pool.size(), held=pool.size(held=True))
-        choices, notes = plan(pool, wishes)
+        if missed_in:
+            choices, notes = with_blind(missed(pool, clues, size), pool, blind), list[str]()
+        else:
+            choices, notes = plan(pool, wishes)
         choices = list(_unheard(choices, pool, audio, report))
     for note in notes:
         report.warn(note)

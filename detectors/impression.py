@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from podcast.audio import Samples
 from podcast.errors import InputError
 from podcast.model import SoundEvent
 
+FAINTER, SHORTEST_S = 0.5, 0.18
+"""Faint events are cut at this share of the thresholds, and may be this short."""
 MOST = 12
 """Events of one recording that are kept: the most likely ones."""
 DIGITS = 4
@@ -33,21 +35,31 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Impression:
-    """The events of a recording, those below the detector's threshold too, and a vector that is close for what sounds alike."""
+    """The events of a recording, those below the detector's threshold too, and a vector that is close for what sounds alike.
+
+    `faint` are the events that lower thresholds of cutting give: their probabilities were never held against anything, and
+    are for searching alone.
+    """
 
     events: tuple[Heard, ...]
     vector: tuple[float, ...] = ()
+    faint: tuple[Heard, ...] = ()
 
     def as_json(self) -> list[Any]:
         """For a journal."""
-        return [[[item.start_s, item.end_s, item.chance, list(item.features)] for item in self.events], list(self.vector)]
+        events, faint = (
+            [[item.start_s, item.end_s, item.chance, list(item.features)] for item in some] for some in (self.events, self.faint)
+        )
+        return [events, list(self.vector), faint]
 
     @classmethod
     def from_json(cls, value: Sequence[Any]) -> Impression:
         """The inverse of `as_json`."""
-        return cls(
-            tuple(Heard(start_s, end_s, chance, tuple(told)) for start_s, end_s, chance, told in value[0]), tuple(value[1])
+        events, faint = (
+            tuple(Heard(start_s, end_s, chance, tuple(told)) for start_s, end_s, chance, told in some)
+            for some in (value[0], value[2])
         )
+        return cls(events, tuple(value[1]), faint)
 
 
 def impression(detector: Detector, samples: Samples, sample_rate: int) -> Impression:
@@ -62,11 +74,27 @@ def impression(detector: Detector, samples: Samples, sample_rate: int) -> Impres
     if rules is None:
         [found] = detector.detect([(samples, sample_rate)])
         return Impression(tuple(Heard(item.event.start_s, item.event.end_s, item.confidence) for item in found), sound(frames))
-    found_at, placed = rules.cut.events(frames)
-    told = features(found_at, frames)
+    return impression_of(frames, rules)
+
+
+def impression_of(frames: Frames, rules: BoxRules) -> Impression:
+    """The same of what was heard moment by moment."""
+    cut = rules.cut
+    lower = replace(
+        cut,
+        on_strength=FAINTER * cut.on_strength,
+        off_strength=FAINTER * cut.off_strength,
+        shortest_s=min(SHORTEST_S, cut.shortest_s),
+    )
+    return Impression(_events(frames, rules), sound(frames), _events(frames, replace(rules, cut=lower)))
+
+
+def _events(frames: Frames, rules: BoxRules) -> tuple[Heard, ...]:
+    found, placed = rules.cut.events(frames)
+    told = features(found, frames)
     chances = rules.score.probabilities(told)
     best = np.sort(np.argsort(-chances, kind="stable")[:MOST])
-    return Impression(tuple(_heard(placed[at], float(chances[at]), told[at]) for at in best), sound(frames))
+    return tuple(_heard(placed[at], float(chances[at]), told[at]) for at in best)
 
 
 def probable(detector: Framed) -> BoxRules | None:

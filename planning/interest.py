@@ -13,7 +13,7 @@ from planning.pool import PART, Chunk, Numbers, Pool
 from podcast.errors import InputError
 
 UNCERTAIN, LIKELY, UNLIKE, RANDOM = PARTS = ("uncertain", "likely", "unlike", "random")
-DEFAULT_SHARES = {UNCERTAIN: 0.4, LIKELY: 0.2, UNLIKE: 0.15, RANDOM: 0.25}
+DEFAULT_SHARES = {UNCERTAIN: 0.35, LIKELY: 0.25, UNLIKE: 0.05, RANDOM: 0.35}
 SHARPNESS = 4
 """The power of a probability by which likely sessions are preferred: else a year of faint chances outweighs its few calls."""
 KINDS = 32

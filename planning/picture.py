@@ -12,11 +12,12 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from planning.interest import PARTS
+from planning.missed import CLUES
 from planning.plan import Choice
 from podcast.nodes import find_node
 from podcast.times import PACIFIC
 
-COLOURS = dict(zip((*PARTS, "missed"), ("#e67700", "#0b7285", "#862e9c", "#868e96", "#c92a2a"), strict=True))
+COLOURS = dict(zip((*PARTS, *CLUES), ("#e67700", "#0b7285", "#862e9c", "#868e96", "#c92a2a", "#f783ac", "#2f9e44"), strict=True))
 NODES = 20
 
 

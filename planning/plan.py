@@ -147,6 +147,15 @@ def plan(pool: Pool, wishes: Wishes) -> tuple[list[Choice], list[str]]:
     return with_blind(choices, pool, wishes.blind), notes
 
 
+def choice_of(chunk: Chunk, at: int, planned: Planned) -> Choice:
+    """One session of a chunk, chosen."""
+    name, start_s, duration_s, source, chance = (
+        chunk.columns[column][at] for column in ("name", "start_s", "duration_s", "source", "chance")
+    )
+    start = None if start_s is None else datetime.fromtimestamp(start_s, UTC)
+    return Choice(name, chunk.node, start, duration_s, source, chance, planned)
+
+
 def with_blind(choices: list[Choice], pool: Pool, share: float) -> list[Choice]:
     """The same; a share of them, chosen by nothing else than luck, comes without predictions."""
     order = sorted(range(len(choices)), key=lambda at: (pool.luck("blind", choices[at].name), at))
@@ -211,19 +220,10 @@ def _choices(
         for at, drawn in here:
             worth = parts[:, at]
             probability = min(float(worth.sum() / near[at]) * drawn, 1.0)
-            name, start_s = chunk.columns["name"][at], chunk.columns["start_s"][at]
-            reason = _reason(
-                worth, float(factor[nodes.index(chunk.node)][hours[at]]) / probability, mixed.pool.luck("reason", name)
-            )
-            yield Choice(
-                name,
-                chunk.node,
-                None if start_s is None else datetime.fromtimestamp(start_s, UTC),
-                chunk.columns["duration_s"][at],
-                chunk.columns["source"][at],
-                chunk.columns["chance"][at],
-                Planned(reason, round(probability, DIGITS), round(least[key], DIGITS) or None, mixed.survey.sizes[key]),
-            )
+            luck = mixed.pool.luck("reason", chunk.columns["name"][at])
+            reason = _reason(worth, float(factor[nodes.index(chunk.node)][hours[at]]) / probability, luck)
+            told = Planned(reason, round(probability, DIGITS), round(least[key], DIGITS) or None, mixed.survey.sizes[key])
+            yield choice_of(chunk, at, told)
 
 
 def _reason(worth: Numbers, factor: float, luck: float) -> str:

@@ -25,17 +25,17 @@ CHUNK = 50_000
 """Sessions without a time that are looked at together."""
 PART = 1000
 """Sessions whose sounds are looked at together."""
-_COLUMNS = ("name", "start_s", "duration_s", "source", "chance", "doubt", "kind", "luck")
+_COLUMNS = ("name", "start_s", "duration_s", "source", "chance", "doubt", "kind", "luck", "alike")
 _SCHEMA = """
 CREATE TABLE session (
     name TEXT PRIMARY KEY, node TEXT, start_s REAL, duration_s REAL, source TEXT, chance REAL, doubt REAL, vector BLOB,
-    kind INTEGER, luck REAL, held INTEGER
+    kind INTEGER, luck REAL, alike REAL, held INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX by_time ON session (node, start_s);
 CREATE TABLE heard (sha256 TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _ADD = """
-INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, 0)
+INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, 0)
 ON CONFLICT (name) DO UPDATE SET chance = max(chance, excluded.chance), doubt = max(doubt, excluded.doubt)
 WHERE source = excluded.source
 """
@@ -45,7 +45,8 @@ WHERE source = excluded.source
 class Candidate:
     """A session that could be heard. `source` is the pool that it came from, as it was named.
 
-    `chances` are the probabilities of its boxes, None where nobody listened; `vector` says how it sounds, where a detector tells.
+    `chances` are the probabilities of its boxes, None where nobody listened; `vector` says how it sounds, where a detector tells;
+    `alike` how much something in it is like what is looked for, from 0 to 1.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Candidate:
     duration_s: float = MINUTE_S
     chances: tuple[float, ...] | None = None
     vector: tuple[float, ...] = ()
+    alike: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Pool:
                 None if item.chances is None else max(map(doubt, item.chances), default=0.0),
                 np.array(item.vector, np.float32).tobytes() if item.vector else None,
                 self.luck(item.name),
+                item.alike,
             )
             for item in candidates
         )
