@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": ("cli.evaluate:evaluate_command", "Score PREDICTIONS against TRUTH"),
     "export": ("cli.export:export_command", "Write the completed sessions of a round"),
     "import": ("cli.import_:import_command", "Bring SOURCE into Label Studio as a round"),
-    "models": ("cli.models:models_command", "Show the models of the registry, which is in service, and what is being trained"),
+    "models": ("cli.models:models_command", "Show models, which is in service, and trainings"),
     "plan": ("cli.plan:plan_command", "Choose the next round from POOLS that nobody has heard"),
     "release": ("cli.release:release_command", "Make a dataset release of one or more rounds"),
     "rounds": ("cli.rounds:rounds_command", "Show every round and how far it is"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def models_command(ctx: click.Context, as_json: bool) -> None:
-    """Show the models of the registry, which is in service, and what is being trained.
+    """Show models, which is in service, and trainings.
 
     A model is a folder that `podcast train` wrote: weights, rules, card and scores, named by its content. A unique beginning of
     its name will do.
