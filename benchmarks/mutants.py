@@ -69,7 +69,8 @@ TESTS: dict[str, Sequence[str]] = {
 """Each module, and the tests that are about it."""
 SERVERS = {"studio", "ml_backend_url", "page", "browser", "s3", "azure", "account"}
 """Fixtures that start something: tests that ask for one are left out."""
-ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
+ROOMS = {path.name for path in ROOT.iterdir() if path.is_dir()}
+"""What may import a module that faults are put into: never loaded before the fault."""
 CPU_S, WALL_S = 30, 1200.0
 """A fault's tests may take this much more processor time than four times without it, and this long in all."""
 EXAMPLES = 40
@@ -200,6 +201,8 @@ def prepare(tests: Sequence[str], scratch: str) -> tuple[Entered, float]:
         for name in loaded:
             with suppress(ImportError):
                 importlib.import_module(name)
+        if early := sorted(module for module in TESTS if module.removesuffix(".py").replace("/", ".") in sys.modules):
+            raise SystemExit(f"{', '.join(early)}: loaded before the fault, which no test could notice")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return dict(entered), after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
