@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +98,7 @@ def rounds(names: Sequence[str]) -> None:
     sounds, tests = read_manifest(str(DATA / "manifest.tsv"))
     recorders = sorted(sounds.sessions() - set(LEARNED_BY_STARTER))
     saved: dict[str, list[float]] = {name: [] for name in names}
-    slowest, scored = 0.0, {name: list[Scored]() for name in names}
+    slowest, scored, weak = 0.0, {name: list[Scored]() for name in names}, {name: list[Scored]() for name in names}
     for seed in range(SEEDS):
         dealt = np.random.default_rng(seed).permutation(recorders).tolist()
         half = len(dealt) // 2
@@ -113,18 +113,21 @@ def rounds(names: Sequence[str]) -> None:
             before, after = left_to_do(examples, None, detector), left_to_do(examples, rules, detector)
             saved[name].append(1 - after.edits.count / max(before.edits.count, 1))
             scored[name] += [on_calls(rules.boxes(one.frames), one.calls) for one in examples]
+            weak[name] += [on_calls(replace(rules, least=0.0).boxes(one.frames), one.calls) for one in examples]
     for name in names:
         enough = sum(share >= 0.15 for share in saved[name])
         report(f"{name}_rounds_of_5_that_save_15_percent", enough, 4, holds=enough >= 4, saved=np.round(saved[name], 3).tolist())
-        found = calibration(scored[name])
-        report(
-            f"{name}_expected_calibration_error_held_out",
-            found.error or 0.0,
-            0.05,
-            holds=(found.error or 0.0) <= 0.05,
-            interval=found.interval and np.round(found.interval, 3).tolist(),
-            boxes=sum(one.boxes for one in found.bins),
-        )
+        for kind, boxes in (("", scored[name]), ("_of_weak_boxes_too", weak[name])):
+            found = calibration(boxes)
+            report(
+                f"{name}_expected_calibration_error_held_out{kind}",
+                found.error or 0.0,
+                0.05,
+                holds=(found.error or 0.0) <= 0.05,
+                interval=found.interval and np.round(found.interval, 3).tolist(),
+                if_all_were_right=found.by_chance and np.round(found.by_chance, 3).tolist(),
+                boxes=sum(one.boxes for one in found.bins),
+            )
     report("rules_from_20_sessions_seconds", slowest, 30.0, holds=slowest <= 30.0)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from evaluation.scoring import bootstrap_interval
 
@@ -37,11 +38,16 @@ class Bin:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """A reliability table without its empty bins, and the expected calibration error: the mean distance of confidence and share,
-    weighted by boxes; with its 95 % interval."""
+    weighted by boxes; with its 95 % interval.
+
+    `by_chance` is the error that these boxes would show if every confidence were right, and what it stays below in 95 % of cases:
+    few boxes miss their mean by chance, and the error has no sign to cancel it (docs/adr/0124).
+    """
 
     bins: tuple[Bin, ...]
     error: float | None
     interval: tuple[float, float] | None
+    by_chance: tuple[float, float] | None = None
 
 
 def calibration(recordings: Sequence[Scored], least: float = 0.0, *, draws: int = 300) -> Calibration:
@@ -70,4 +76,17 @@ def calibration(recordings: Sequence[Scored], least: float = 0.0, *, draws: int 
         boxes, confidence, hits = sums[:, :, number].sum(axis=1)
         interval = bootstrap_interval(share, len(recordings), rounds=draws)
         bins.append(Bin(number / BINS, (number + 1) / BINS, int(boxes), float(confidence / boxes), int(hits), interval))
-    return Calibration(tuple(bins), error(everything), bootstrap_interval(error, len(recordings), rounds=draws))
+    interval = bootstrap_interval(error, len(recordings), rounds=draws)
+    return Calibration(tuple(bins), error(everything), interval, _by_chance(chances, place, draws))
+
+
+def _by_chance(chances: npt.NDArray[np.float64], place: npt.NDArray[np.int64], draws: int) -> tuple[float, float] | None:
+    """Each box lies on a call with the probability that it says, independently of the others."""
+    if not len(chances) or not draws:
+        return None
+    rng = np.random.default_rng(0)
+    found = [
+        float(np.abs(np.bincount(place, chances - (rng.random(len(chances)) < chances))).sum() / len(chances))
+        for _ in range(draws)
+    ]
+    return float(np.mean(found)), float(np.quantile(found, 0.95))

@@ -170,5 +170,6 @@ def _as_dict(found: Calibration) -> dict[str, Any]:
     return {
         "error": found.error,
         "interval": found.interval,
+        "by_chance": found.by_chance,
         "bins": [{**asdict(one), "share": one.share} for one in found.bins],
     }

@@ -62,6 +62,10 @@ def reliability(found: Mapping[str, Any]) -> str:
     error = "Nothing was boxed." if found["error"] is None else f"Expected calibration error: {found['error']:.3f}"
     if found["interval"]:
         error += f" ({found['interval'][0]:.3f} to {found['interval'][1]:.3f})"
+    if found["by_chance"]:
+        error += ". With so many boxes, confidences that are all right would show {:.3f}, and up to {:.3f}".format(
+            *found["by_chance"]
+        )
     return _table(("confidence", "boxes", "mean confidence", "share on calls"), rows) + f"\n\n{error}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,7 +150,17 @@ def test_calibration_by_hand() -> None:
     assert [(one.low, one.boxes, one.on_calls, one.share) for one in found.bins] == [(0.1, 4, 1, 0.25), (0.8, 6, 6, 1.0)]
     assert found.error == pytest.approx(0.4 * 0.1 + 0.6 * 0.15)
     assert calibration([[(1.0, 1)]]).bins[0].high == 1.0
-    assert calibration([[]]).error is None
+    assert calibration([[]]).error is None and calibration([[]]).by_chance is None
+
+
+def test_few_boxes_miss_their_confidence_by_chance() -> None:
+    """Of n boxes of 0.5 the share on calls has a standard deviation of 0.5 / sqrt(n), so its mean distance is that times
+    sqrt(2 / pi), and 95 % lie within 1.96 times it."""
+    mean, high = calibration([[(0.5, 1)] * 400], draws=2000).by_chance or (0.0, 0.0)
+    assert mean == pytest.approx(0.025 * math.sqrt(2 / math.pi), rel=0.06)
+    assert high == pytest.approx(0.025 * 1.96, rel=0.06)
+    assert calibration([[(0.5, 0)]]).by_chance == (0.5, 0.5)
+    assert calibration([[(1.0, 1), (0.0, 0)]]).by_chance == (0.0, 0.0)
 
 
 def test_the_command_learns_from_a_table_and_its_rules_are_served(tmp_path: Path) -> None:
