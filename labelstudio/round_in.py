@@ -99,12 +99,23 @@ def bring_in(
         ensure_cloud_storage(server, found["id"], place, presign=presign)
     if played.runs and report.counts["created"] + report.counts["updated"]:
         server.show_model_version(found, str(newest(played.runs)))
+        if report.counts["created"] and (shown := _shown_instead(server, found["id"], played.runs)):
+            report.warn(
+                f"the round shows the boxes of {shown}, which the new sessions do not have: their pages are empty; `podcast "
+                f"models refresh` shows those of the model in service, Settings, Annotation those of {newest(played.runs)}"
+            )
     for sample in played.samples.values():
         if problem := audio_problem(server, found["id"], sample):
             report.warn(f"the page does not get {sample} yet: {problem}; try `podcast doctor`")
     if ml_backend:
         _connect(server, found["id"], ml_backend)
     return Brought(report, found, made)
+
+
+def _shown_instead(server: Server, project_id: int, runs: Iterable[ModelRun]) -> str:
+    """The model version whose stored boxes a round shows, if it is none of `runs`; empty otherwise."""
+    shown = str(server.project(project_id)["model_version"] or "")
+    return shown if shown in server.prediction_counts(project_id) and shown not in map(str, runs) else ""
 
 
 def newest(runs: Mapping[ModelRun, int]) -> ModelRun:

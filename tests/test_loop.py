@@ -158,6 +158,11 @@ def test_better_predictions_replace_those_of_their_version_and_no_annotation(
     studio.server.import_predictions(project, [copy])
     assert run([(9.0, 0.9)], "VGGish") == (0, 1, 0, 0)
     assert len(list(studio.server.predictions(project))) == 2
+    # The page of a new session that has the second model's boxes alone would be empty, and say so to nobody.
+    source = load_file(tmp_path / "more", "OS_9_27_2017_08_25_00__0002", [(3.0, 0.5)], model_guid="VGGish")
+    added = podcast("import", source, "--round", round_name, "--json")
+    [warning] = [words for words in json.loads(added.stdout)["warnings"] if "shows" in words]
+    assert warning.startswith("the round shows the boxes of FastAI, which the new sessions do not have")
 
 
 def test_a_round_of_before_plays_copies_after_its_next_import(
