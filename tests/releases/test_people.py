@@ -51,6 +51,7 @@ def test_boxes_that_overlap_are_one_and_keep_their_votes() -> None:
         ([review("a", CALLS, [(1, 2)]), review("b", CALLS, [(1, 2)]), review("c", NO_CALLS)], CALLS),
         ([review("a", CALLS, [(1, 2)]), review("b", CALLS, [(5, 6)])], UNSURE),
         ([review("a", CALLS, [(1, 2)]), review("b", NO_CALLS)], UNSURE),
+        ([review("a", CALLS, [(1, 2)]), review("b", UNSURE, [(1, 2)])], UNSURE),  # half is not most
         ([review("a", UNSURE, [(1, 2)])], UNSURE),
         ([review("a", CALLS)], UNSURE),
         ([review("a", NO_CALLS), review("b", ReviewState.SKIPPED)], NO_CALLS),
