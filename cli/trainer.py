@@ -8,6 +8,7 @@ from types import FrameType
 
 import click
 
+from cli.options import Number
 from cli.output import say
 from cli.servers import connect, task_audio
 from podcast.jobs import Job, Queue
@@ -22,7 +23,7 @@ AGAIN_S = 15.0
 @click.option(
     "--every",
     "hours",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="HOURS",
     help="Learn from all rounds every so many hours.",
 )

@@ -17,6 +17,7 @@ from exporters.makers import maker, tag_of
 from podcast.errors import InputError, Refusal
 from podcast.model import Annotation, Review, Session
 from podcast.nodes import find_node
+from podcast.reading import parse_json
 from podcast.report import Report
 from podcast.spool import Spool
 from podcast.times import format_utc
@@ -52,7 +53,7 @@ def write(sessions: Iterable[Session | Refusal], to: str, options: WriteOptions)
 
         def files() -> None:
             for place, members in detected.groups():
-                folder, node, key = json.loads(place)
+                folder, node, key = parse_json(place.encode(), LIST)
                 for bout in joined(members, node, next(item for item in sources() if item.key == key)):
                     found.add(folder, f"{node}/{bout['start']}/{key}", bout)
             for folder in sorted(folders):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import detectors
-from demo.servers import Account, ml_backend
+from demo.servers import Account, learning, ml_backend
 from detectors import load_detector
 from detectors.model_folder import Model
 from detectors.registry import MAINTAINER, Registry
@@ -32,7 +32,7 @@ from tests.promotions import serving as served
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    return Registry(str(tmp_path / "models"))
+    return Registry(learning(tmp_path / "ml")["ML_REGISTRY"])
 
 
 @pytest.fixture
@@ -186,7 +186,6 @@ def test_promotions_under_load_fail_no_request_and_mix_no_answer(
     models = [add_model(registry, tmp_path / f"run {number}", number / 10) for number in range(3)]
     known = known_boxes(["energy", *(model.spec for model in models)], recordings)
     assert len({str(known[version, recordings[0].stem]) for version, _ in known}) == 4  # each gives other boxes
-    monkeypatch.setenv("ML_REGISTRY", registry.uri)
     monkeypatch.setenv("ML_CACHE_MAX_ENTRIES", "2")  # most answers are made anew
     port, account = own_port(), Account("", "", "0" * 40)
     with ml_backend(tmp_path / "ml", port, "http://127.0.0.1:1", tmp_path, account):
