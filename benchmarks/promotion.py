@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from demo.servers import Account, free_port, ml_backend
+from demo.servers import Account, free_port, learning, ml_backend
 from detectors import load_detector
 from detectors.registry import MAINTAINER, Registry
 from tests.promotions import add_model, clients, known_boxes, serving, write_calls
@@ -37,12 +37,10 @@ def main() -> None:
     """Serve, ask, and promote one model after the other."""
     with tempfile.TemporaryDirectory(prefix="podcast-bench-") as temporary:
         folder, port, took = Path(temporary), free_port(), []
-        recordings, registry = write_calls(folder / "audio", RECORDINGS), Registry(str(folder / "models"))
+        recordings, registry = write_calls(folder / "audio", RECORDINGS), Registry(learning(folder / "ml")["ML_REGISTRY"])
         models = [add_model(registry, folder / f"run {number}", number / 20) for number in range(MODELS)]
         known = known_boxes(["energy", *(model.spec for model in models)], recordings)
-        os.environ.update(
-            ML_WORKERS=str(WORKERS), ML_CACHE_MAX_ENTRIES=str(CACHED), ML_DETECTOR="energy", ML_REGISTRY=registry.uri
-        )
+        os.environ.update(ML_WORKERS=str(WORKERS), ML_CACHE_MAX_ENTRIES=str(CACHED), ML_DETECTOR="energy")
         with ml_backend(folder / "ml", port, "http://127.0.0.1:1", folder, Account("", "", "0" * 40)):
             url = f"http://127.0.0.1:{port}"
             with clients(url, CLIENTS, [path.stem for path in recordings], known) as counts:
